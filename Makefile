@@ -1,0 +1,93 @@
+# Two commands do everything: `make deploy` and `make test`. `make` alone lists the rest.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The newest Python that ansible supports; a pyenv version counts although it is not the global one.
+versions := 3.13 3.12 3.11
+PYTHON ?= $(firstword $(foreach v,$(versions),$(wildcard $(HOME)/.pyenv/versions/$(v).*/bin/python) \
+            $(shell python$(v) -c 'import sys; print(sys.executable)' 2>/dev/null)))
+INVENTORY ?= inventories/local
+bin := .venv/bin
+results := .cache/test
+local_kubeconfig := /var/lib/hsc-jit-local/kubeconfig
+play = ANSIBLE_CONFIG=ansible.cfg $(bin)/ansible-playbook -i $(INVENTORY) $(ARGS)
+pytest = ANSIBLE_CONFIG=ansible.cfg $(bin)/pytest -q
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST) | \
+	  if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
+
+deploy: env ## environment, local cluster, images, the whole checklist, verified (INVENTORY=..., ARGS="--check --diff")
+	$(play) deploy.yml
+
+test: check test-service deploy test-cluster test-molecule ## everything that must pass before a merge (warm: under 20 minutes)
+
+check: env service-env ## lint, types and unit tests: under 90 seconds
+	$(pytest) tests/unit tests/repo -n 2 --junitxml=$(results)/check.xml
+
+test-service: service-env service-servers ## the product's own tests, against a real Redis and a real PostgreSQL
+	cd service && .venv/bin/python -m pytest -q --junitxml=../$(results)/service.xml
+
+test-cluster: env ## the phases and their failures on the local cluster
+	$(pytest) tests/integration --junitxml=$(results)/cluster.xml
+
+soak: env ## a thousand answers while parts of the deployed product are killed, and load on it: under ten minutes
+	$(pytest) -s tests/soak --junitxml=$(results)/soak.xml
+
+test-molecule: env ## molecule's scenarios
+	$(pytest) tests/scenarios --junitxml=$(results)/molecule.xml
+
+cluster: env ## start the local Kubernetes, or repair it
+	$(play) playbooks/local_cluster.yml
+
+destroy: env ## remove the local Kubernetes and everything it made (the build cache stays)
+	$(play) playbooks/local_cluster.yml -e local_cluster_state=absent
+
+kubeconfig: ## print the path of the local cluster's kubeconfig
+	@test -f $(local_kubeconfig) || { echo "There is no local cluster yet. Run: make cluster" >&2; exit 1; }
+	@echo $(local_kubeconfig)
+
+render: env ## write the manifests for kubectl into kubernetes/
+	$(play) playbooks/render.yml
+
+docs: env ## regenerate what is generated: docs/CHECKLIST.md
+	PYTHONPATH=.collections $(bin)/python -c 'from ansible_collections.hsc.jit.plugins.module_utils import _checklist; \
+	  print(_checklist.as_markdown(), end="")' > docs/CHECKLIST.md
+
+format: env ## let ruff format and fix what it can
+	$(bin)/ruff check --fix . ; $(bin)/ruff format .
+
+lock: env ## make the locks again from requirements/*.in and service/pyproject.toml
+	cd requirements && for name in uv controller dev; do ../$(bin)/uv pip compile -q --universal --generate-hashes \
+	  --python-version 3.11 --no-emit-index-url --no-header --upgrade $$name.in -o $$name.txt || exit 1; done
+	cd service && for group in "-o requirements.txt" "--group dev -c requirements.txt -o requirements-dev.txt"; do ../$(bin)/uv pip compile -q --universal \
+	  --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --upgrade pyproject.toml $$group || exit 1; done
+
+env: .venv/.made ## the controller's environment in .venv
+.venv/.made: requirements/uv.txt requirements/dev.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found. Install one (apt install python3 python3-venv) and run again."; exit 1; }
+	$(PYTHON) -m venv --clear .venv || { apt-get install -y python3-venv && $(PYTHON) -m venv --clear .venv; }
+	$(bin)/pip install --quiet --require-hashes -r requirements/uv.txt
+	$(bin)/uv pip install --quiet --python $(bin)/python --compile-bytecode --require-hashes -r requirements/dev.txt
+	mkdir -p .collections/ansible_collections/hsc && ln -sfn ../../.. .collections/ansible_collections/hsc/jit
+	@touch $@
+
+service-env: service/.venv/.made ## the product's environment in service/.venv
+service/.venv/.made: service/requirements-dev.txt | .venv/.made
+	$(PYTHON) -m venv --clear service/.venv
+	$(bin)/uv pip install --quiet --python service/.venv/bin/python --compile-bytecode --require-hashes -r service/requirements-dev.txt
+	@touch $@
+
+# RUNLEVEL=1 and no first cluster: the tests start servers of their own, Debian's packages shall not start one.
+missing_servers = $(if $(shell command -v redis-server),,redis-server) $(if $(shell command -v chromium),,chromium) \
+  $(if $(wildcard /usr/lib/postgresql/*/bin/postgres /usr/local/bin/postgres),,postgresql)
+service-servers: ## what the product's tests run against, from Debian: Redis, PostgreSQL, Chromium
+	@test -z "$(strip $(missing_servers))" || { apt-get update -qq && mkdir -p /etc/postgresql-common && \
+	  { test -e /etc/postgresql-common/createcluster.conf || echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf; } && \
+	  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(missing_servers); }
+
+clean: ## remove environments and results, not the cluster
+	rm -rf .venv .collections .cache service/.venv evidence kubernetes
+
+.PHONY: help deploy test check test-service test-cluster soak test-molecule cluster destroy kubeconfig render docs format lock env service-env service-servers clean

@@ -1,0 +1,186 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""The one file that changes the cluster for a release: applies, prunes, makes secrets, writes records."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.hsc.jit.plugins.module_utils import _discovery, _objects, _plan, _record
+from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._manifests import PART_OF
+from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
+from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import STAND_IN
+from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import STARTING
+from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
+
+GENERATED = ("redis-password", "postgres-password", "token-key")
+GENERATED_NAME = "hsc-jit-generated"
+
+
+@dataclass
+class Applier:
+    """Brings a set of objects into the namespace of ``cluster``, as ``field_manager``."""
+
+    cluster: Cluster
+    field_manager: str
+    force: bool
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.kinds = _discovery.Kinds(self.cluster)
+
+    def plan(self, objects: Sequence[Object], before: Sequence[Object], *, prune: bool) -> tuple[list[Change], list[Finding]]:
+        """What applying would change, by server-side dry run of all that is not surely unchanged; RO-01 for what is refused.
+
+        before: objects of earlier releases; their kinds are looked at too when pruning.
+        """
+        wanted = [_objects.marked(obj) for obj in _objects.without_scaled_replicas(objects)]
+        also = {(obj["apiVersion"], obj["kind"]) for obj in before} if prune else set()
+        live = _discovery.live(self.kinds, wanted, also)
+        candidates = [obj for obj in wanted if not _objects.surely_unchanged(live.get(_objects.key(obj)), obj)]
+        stand_in = bool(candidates) and not _discovery.namespace_exists(self.cluster)
+        answers = _discovery.in_parallel(lambda obj: self._try(obj, stand_in), candidates)
+        changes, findings = [], []
+        for obj, answer in zip(candidates, answers, strict=True):
+            if isinstance(answer, ApiProblem):
+                findings.append(_plan.refusal(obj, answer))
+            elif change := _plan.change_of(obj, live.get(_objects.key(obj)), answer, self.field_manager):
+                changes.append(change)
+        return [*changes, *(_plan.pruned(list(live.values()), wanted) if prune else [])], findings
+
+    def _try(self, obj: Object, stand_in: bool) -> dict[str, Any] | ApiProblem:
+        body = copy.deepcopy(dict(obj))
+        if stand_in and body["metadata"].get("namespace") == self.cluster.namespace:
+            body["metadata"]["namespace"] = STAND_IN
+        try:
+            return self.cluster.patch_apply(self.kinds.path(obj, stand_in=stand_in), body, self.field_manager, self.force, dry_run=True)
+        except ApiProblem as problem:
+            return problem
+
+    def prepare(self, changes: Sequence[Change], values: Mapping[str, Mapping[str, str]]) -> list[Finding]:
+        """The namespace, and in it the secrets that everything else needs. RO-01 if the server refuses."""
+        findings = self._apply_wave([change.obj for change in changes if change.action != "delete" and change.obj["kind"] == "Namespace"])
+        if not findings:
+            for name, data in values.items():
+                self._write_secret(name, data)
+            self._generate_secret()
+        return findings
+
+    def apply(self, changes: Sequence[Change]) -> list[Finding]:
+        """Wave after wave, the objects of one wave at once; then what is to go. Stops at the first wave with a refusal (RO-01)."""
+        wanted = [change.obj for change in changes if change.action != "delete" and change.obj["kind"] != "Namespace"]
+        done = 0
+        for wave in _objects.waves(wanted):
+            if refused := self._apply_wave(wave):
+                return refused
+            done += len(wave)
+            self.progress.say("Applying", done, len(wanted), _objects.component(wave[0]))
+        for change in changes:
+            if change.action == "delete":
+                self.cluster.delete(self.kinds.path(change.obj))
+        return []
+
+    def _apply_wave(self, wave: Sequence[Object]) -> list[Finding]:
+        answers = _discovery.in_parallel(self._apply_one, wave)
+        return [_plan.refusal(obj, answer) for obj, answer in zip(wave, answers, strict=True) if answer is not None]
+
+    def _apply_one(self, obj: Object) -> ApiProblem | None:
+        try:
+            self.cluster.patch_apply(self.kinds.path(obj), obj, self.field_manager, self.force)
+        except ApiProblem as problem:
+            return problem
+        return None
+
+    def secrets_to_write(self, values: Mapping[str, Mapping[str, str]]) -> list[Change]:
+        """Which Secrets would be made or changed. Values are compared here and go nowhere else."""
+        changes = []
+        for name, data in values.items():
+            live = self.cluster.find(self._secret(name))
+            if live is None or any((live.get("data") or {}).get(key) != _encoded(value) for key, value in data.items()):
+                changes.append(Change("update" if live else "create", _secret_object(name, {}), (("data", "(hidden)", "(hidden, other)"),)))
+        if self.cluster.find(self._secret(GENERATED_NAME)) is None:
+            changes.append(Change("create", _secret_object(GENERATED_NAME, {})))
+        return changes
+
+    def _secret(self, name: str) -> str:
+        return f"{self.cluster.namespaced('secrets')}/{name}"
+
+    def _write_secret(self, name: str, data: Mapping[str, str]) -> None:
+        live = self.cluster.find(self._secret(name))
+        if live is None:
+            self.cluster.create(self.cluster.namespaced("secrets"), _secret_object(name, data))
+        elif any((live.get("data") or {}).get(key) != _encoded(value) for key, value in data.items()):
+            self.cluster.patch_merge(self._secret(name), {"data": _secret_object(name, data)["data"]})
+
+    def _generate_secret(self) -> None:
+        """Random once, and never again: the data stores keep the passwords that they were made with."""
+        if self.cluster.find(self._secret(GENERATED_NAME)) is None:
+            data = {key: secrets.token_urlsafe(32) for key in GENERATED}
+            self.cluster.create(self.cluster.namespaced("secrets"), _secret_object(GENERATED_NAME, data))
+
+
+def _encoded(value: str) -> str:
+    return base64.b64encode(value.encode()).decode()
+
+
+def _secret_object(name: str, data: Mapping[str, str]) -> dict[str, Any]:
+    encoded = {key: _encoded(value) for key, value in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": PART_OF}, "data": encoded}
+
+
+def read_releases(cluster: Cluster) -> list[_record.Release]:
+    return [_record.from_config_map(item) for item in cluster.list(cluster.namespaced("configmaps"), labelSelector=_record.SELECTOR)]
+
+
+def write_release(cluster: Cluster, release: _record.Release, releases: Sequence[_record.Release]) -> None:
+    """Create or replace the record; a record keeps no managed fields worth merging, so it is written whole."""
+    path, body = cluster.namespaced("configmaps"), _record.as_config_map(release)
+    if any(known.number == release.number for known in releases):
+        cluster.replace(f"{path}/{body['metadata']['name']}", body)
+    else:
+        cluster.create(path, body)
+
+
+def forget_releases(cluster: Cluster, releases: Sequence[_record.Release]) -> None:
+    for release in releases:
+        cluster.delete(f"{cluster.namespaced('configmaps')}/{_record.PREFIX}{release.number}")
+
+
+def replace_stuck_pods(cluster: Cluster, objects: Sequence[Object]) -> list[str]:
+    """Delete pods of StatefulSets that are not ready and not of the wanted revision: the controller would wait for them for ever."""
+    names = {obj["metadata"]["name"] for obj in objects if obj["kind"] == "StatefulSet"}
+    deleted = []
+    for stateful in cluster.list(cluster.namespaced("statefulsets", "/apis/apps/v1")):
+        revision = (stateful.get("status") or {}).get("updateRevision")
+        if stateful["metadata"]["name"] not in names:
+            continue
+        for pod in cluster.list(cluster.namespaced("pods")):
+            owners = pod["metadata"].get("ownerReferences") or []
+            ready = any(one["type"] == "Ready" and one["status"] == "True" for one in (pod.get("status") or {}).get("conditions") or [])
+            other = pod["metadata"]["labels"].get("controller-revision-hash") != revision
+            if any(owner["uid"] == stateful["metadata"]["uid"] for owner in owners) and other and not ready:
+                cluster.delete(f"{cluster.namespaced('pods')}/{pod['metadata']['name']}")
+                deleted.append(pod["metadata"]["name"])
+    return deleted
+
+
+def retry_backed_off_pods(cluster: Cluster) -> list[str]:
+    """Delete our pods that failed and wait to be tried again, for up to five minutes: what this run corrects is then seen at once."""
+    deleted = []
+    for pod in cluster.list(cluster.namespaced("pods"), labelSelector=_discovery.OURS):
+        status = pod.get("status") or {}
+        containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+        reasons = {((one.get("state") or {}).get("waiting") or {}).get("reason") for one in containers}
+        owners = {owner["kind"] for owner in pod["metadata"].get("ownerReferences") or []}
+        if reasons - {None, *STARTING} and owners & {"ReplicaSet", "StatefulSet", "DaemonSet"}:
+            cluster.delete(f"{cluster.namespaced('pods')}/{pod['metadata']['name']}")
+            deleted.append(pod["metadata"]["name"])
+    return deleted

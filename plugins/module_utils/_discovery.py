@@ -1,0 +1,89 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""Where the API server serves the kinds of a set of objects, and what of them lives there. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ansible_collections.hsc.jit.plugins.module_utils._manifests import PART_OF
+from ansible_collections.hsc.jit.plugins.module_utils._module import Problem
+from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, key, title
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import STAND_IN, Kind, Resource, prefix, served
+from ansible_collections.hsc.jit.plugins.module_utils._target import POOL_SIZE, ApiProblem, Cluster
+
+OURS = ",".join(f"{name}={value}" for name, value in sorted(PART_OF.items()))
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def in_parallel(work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+    """``work`` of every item, at most as many at once as the connection pool has places; results in the items' order."""
+    if not items:
+        return []
+    with ThreadPoolExecutor(min(POOL_SIZE, len(items))) as pool:
+        return list(pool.map(work, items))
+
+
+@dataclass
+class Kinds:
+    """The kinds that the server knows, looked up once by API version."""
+
+    cluster: Cluster
+    known: dict[Kind, Resource] = field(default_factory=dict)
+
+    def learn(self, versions: Iterable[str]) -> None:
+        asked = sorted(set(versions) - {version for version, _ in self.known})
+        for version, answer in zip(asked, in_parallel(lambda one: self.cluster.find(prefix(one)), asked), strict=True):
+            self.known |= served(version, answer or {})
+
+    def of(self, obj: Object) -> Resource:
+        """Problem: the server does not serve this kind."""
+        resource = self.known.get((obj["apiVersion"], obj["kind"]))
+        if resource is None:
+            raise Problem(
+                f"{title(obj)}: the API server serves no {obj['kind']} of {obj['apiVersion']}.",
+                "Install its CustomResourceDefinition, or use an apiVersion of `kubectl api-versions`.",
+            )
+        return resource
+
+    def path(self, obj: Object, *, stand_in: bool = False) -> str:
+        namespace = obj["metadata"].get("namespace") or self.cluster.namespace
+        return self.of(obj).path(STAND_IN if stand_in and namespace == self.cluster.namespace else namespace, obj["metadata"]["name"])
+
+
+def live(kinds: Kinds, objects: Sequence[Object], also: Iterable[Kind]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """What is in the cluster of ``objects`` (by key), and every labelled object of ours of the same kinds and those of ``also``.
+
+    One list per kind for what carries our labels; a single read only for an object that is there without them.
+    """
+    kinds.learn(version for version, _ in [*((obj["apiVersion"], "") for obj in objects), *also])
+    wanted = {(obj["apiVersion"], obj["kind"]) for obj in objects} | {kind for kind in also if kind in kinds.known}
+    namespaced = sorted(kind for kind in wanted if kind in kinds.known and kinds.known[kind].namespaced)
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for items in in_parallel(lambda kind: _list(kinds, kind), namespaced):
+        found |= {key(item): item for item in items}
+    missing = [obj for obj in objects if key(obj) not in found]
+    for obj, item in zip(missing, in_parallel(lambda one: kinds.cluster.find(kinds.path(one)), missing), strict=True):
+        if item is not None:
+            found[key(obj)] = item
+    return found
+
+
+def _list(kinds: Kinds, kind: Kind) -> list[dict[str, Any]]:
+    resource = kinds.known[kind]
+    path = kinds.cluster.namespaced(resource.plural, resource.prefix)
+    return kinds.cluster.list(path, labelSelector=OURS)
+
+
+def namespace_exists(cluster: Cluster) -> bool:
+    """True also where the deployer may not read namespaces: then the first write will tell."""
+    try:
+        return cluster.find(f"/api/v1/namespaces/{cluster.namespace}") is not None
+    except ApiProblem as problem:
+        if problem.status == 403:
+            return True
+        raise

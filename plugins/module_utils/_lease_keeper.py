@@ -1,0 +1,103 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""The small process that renews a run's Lease while ansible-playbook lives, and gives it back when it does not.
+
+A module ends with its task, so it cannot renew; a lease that outlives the longest phase would block the next run for an hour after a
+crash. So ``start`` leaves a child behind that looks for the playbook's process every second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hsc.jit.plugins.module_utils._lease import RENEW_SECONDS, Keeper
+from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
+
+_PROC = Path("/proc")
+_LOOK_SECONDS = 1.0
+
+
+def _started(pid: int, proc: Path) -> str:
+    """The start time of a living process in the kernel's ticks; empty if there is none: a number used again is another process."""
+    try:
+        fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _machine(proc: Path) -> str:
+    """This boot of this machine and its process namespace: containers of equal host names do not see each other's processes."""
+    try:
+        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{(proc / 'self/ns/pid').stat().st_ino}"
+    except OSError:
+        return ""
+
+
+def process_mark(pid: int, proc: Path = _PROC) -> str:
+    """``boot/namespace/pid/start``; empty where the system has no /proc: there only the expiry frees a lease."""
+    machine, started = _machine(proc), _started(pid, proc)
+    return f"{machine}/{pid}/{started}" if machine and started else ""
+
+
+def has_ended(mark: str, proc: Path = _PROC) -> bool:
+    """True only if the process was of this machine and is gone. What cannot be known has not ended."""
+    machine, _, rest = mark.rpartition("/")[0].rpartition("/")
+    if not machine or machine != _machine(proc):
+        return False
+    return _started(int(rest), proc) != mark.rpartition("/")[2]
+
+
+def keep(keeper: Keeper, alive: Callable[[], bool], sleep: Callable[[float], None]) -> None:
+    """Renew until the run has ended (then give back) or until the lease is someone else's. An API server that is away is asked again."""
+    since_renewal = 0.0
+    while alive():
+        sleep(_LOOK_SECONDS)
+        since_renewal += _LOOK_SECONDS
+        if since_renewal >= RENEW_SECONDS:
+            with contextlib.suppress(ApiProblem):
+                if not keeper.renew():
+                    return
+                since_renewal = 0.0
+    with contextlib.suppress(ApiProblem):
+        keeper.give_back()
+
+
+def hold_credentials(pool: Any) -> None:
+    """Load the connection's certificates into memory: the kubernetes library deletes its files of them when the module ends."""
+    from urllib3.util.ssl_ import create_urllib3_context
+
+    settings = pool.connection_pool_kw
+    given = {name: settings.pop(name, None) for name in ("ca_certs", "cert_file", "key_file")}
+    tls = create_urllib3_context(cert_reqs=settings.get("cert_reqs"))
+    if given["ca_certs"]:
+        tls.load_verify_locations(given["ca_certs"])
+    else:
+        tls.load_default_certs()
+    if given["cert_file"]:
+        tls.load_cert_chain(given["cert_file"], given["key_file"])
+    settings["ssl_context"] = tls
+
+
+def start(keeper: Keeper, mark: str) -> None:
+    """Leave a child behind that keeps the lease as long as the marked process lives. Returns at once in the caller."""
+    if not mark:
+        return
+    hold_credentials(keeper.cluster.pool)
+    if os.fork():
+        return
+    try:
+        os.setsid()  # Ctrl-C in the operator's terminal ends the playbook, not this: it still has the lease to give back
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(null, descriptor)  # Ansible waits until the module's output is closed
+        keeper.cluster.pool.clear()  # a TLS connection cannot be shared with the parent
+        keep(keeper, lambda: not has_ended(mark), keeper.sleep)
+    finally:
+        os._exit(0)

@@ -1,0 +1,224 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""Bring a local Kubernetes up, or repair it, or take it away. Each step looks first; `up` on a whole cluster does nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_build as build
+from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_host as host
+from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_kubeadm as kubeadm
+from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node as nodes
+from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import Node, Settings
+from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster, connect
+
+_READY_SECONDS = 180
+
+
+class NotPossible(Exception):
+    """Nothing was made. The message is one sentence for each thing that is missing."""
+
+
+def up(settings: Settings, say: host.Say) -> list[str]:
+    """What was made or repaired; empty if the cluster was whole."""
+    running = process.pid_of(nodes.pid_file(settings.node(0), "kubelet")) is not None
+    ours = {name for name in ("registry", "forward") if process.pid_of(settings.state / "run" / f"{name}.pid")}
+    problems = host.missing(settings, running, ours)
+    if problems:
+        raise NotPossible("\n".join(problems))
+    _refuse_other_identity(settings)
+    done = host.install_packages(say)
+    program, built = build.program(settings, say)
+    done += ["program"] if built else []
+    _forget_half_made(settings, say)
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o711)
+    build.install(settings, program)
+    (settings.state / "settings.json").write_text(json.dumps(settings.identity()))
+    done += _ensure_bridge(settings) + _ensure_registry(settings)
+    for node in settings.all_nodes():
+        done += _ensure_node(node, build.pause_image(program / "images.tar"), program / "images.tar", say)
+    done += _ensure_addons(settings, say) + _ensure_doors(settings)
+    _wait_ready(settings, say)
+    return done
+
+
+def _refuse_other_identity(settings: Settings) -> None:
+    path = settings.state / "settings.json"
+    if path.exists() and (found := json.loads(path.read_text())) != settings.identity():
+        differs = ", ".join(
+            f"{key} is {found.get(key)}, wanted {value}" for key, value in settings.identity().items() if found.get(key) != value
+        )
+        raise NotPossible(f"The local cluster {settings.name} was made with other settings ({differs}). Run `make destroy` first.")
+
+
+def _forget_half_made(settings: Settings, say: host.Say) -> None:
+    """A control plane that was never finished holds nothing worth keeping: begin again rather than guess how far it came."""
+    if settings.state.exists() and not (settings.state / "initialised").exists() and (settings.state / "nodes").exists():
+        say("A half-made cluster was found; beginning again")
+        down(settings, say)
+
+
+def _ensure_bridge(settings: Settings) -> list[str]:
+    if settings.gateway in host.execute(["ip", "-4", "address", "show", "dev", settings.bridge], check=False):
+        return []
+    host.execute(["ip", "link", "delete", settings.bridge], check=False)
+    host.execute(["ip", "link", "add", settings.bridge, "type", "bridge"])
+    host.execute(["ip", "address", "add", f"{settings.gateway}/{settings.subnet.prefixlen}", "dev", settings.bridge])
+    host.execute(["ip", "link", "set", settings.bridge, "up"])
+    for node in settings.all_nodes():  # legs of an older bridge, after a repair
+        host.execute(["ip", "link", "set", node.veth, "master", settings.bridge], check=False)
+    return ["bridge"]
+
+
+def _ensure_registry(settings: Settings) -> list[str]:
+    addresses = [f"{address}:{settings.registry_port}" for address in ("127.0.0.1", settings.gateway)]
+    command = [settings.command("registry"), "-dir", str(settings.state / "registry"), *addresses]
+    return _ensure_process(settings, "registry", command)
+
+
+def _ensure_process(settings: Settings, name: str, command: list[str]) -> list[str]:
+    made = process.ensure(settings.state / "run" / f"{name}.pid", command, settings.state / "log" / f"{name}.log")
+    return [name] if made else []
+
+
+def _ensure_node(node: Node, pause_image: str, images: Path, say: host.Say) -> list[str]:
+    limits = host.may_raise_limits()
+    fresh = not (node.folder / "joined").exists()
+    say(f"Node {node.name}", node.index + 1, node.cluster.nodes, "namespaces and container runtime")
+    made = [
+        ("namespaces", nodes.ensure_namespaces(node, node.cluster.state / "made.json")),
+        ("cgroups", nodes.ensure_cgroups(node)),
+        ("containerd", nodes.ensure_containerd(node, pause_image, images, limits)),
+    ]
+    if fresh:
+        say(f"Node {node.name}", node.index + 1, node.cluster.nodes, "certificates and configuration")
+        kubeadm.prepare_control_plane(node, limits) if node.index == 0 else kubeadm.prepare_worker(node, limits)
+    made.append(("kubelet", nodes.ensure_kubelet(node)))
+    if node.index == 0:
+        _ensure_control_plane(node, fresh, say)
+    made.append(("kube-proxy", nodes.ensure_proxy(node)))
+    (node.folder / "joined").touch()
+    return [f"{what} of {node.name}" for what, was_made in made if was_made]
+
+
+def _ensure_control_plane(node: Node, fresh: bool, say: host.Say) -> None:
+    admin = node.private("/etc/kubernetes") / "admin.conf"
+    if not node.cluster.kubeconfig.exists():
+        node.cluster.kubeconfig.touch(mode=0o600)
+    if node.cluster.kubeconfig.read_text() != admin.read_text():
+        node.cluster.kubeconfig.write_text(admin.read_text())
+    _wait("the API server", lambda: _answers(node.cluster), say)
+    if fresh:
+        kubeadm.finish_control_plane(node)
+        (node.cluster.state / "initialised").touch()
+
+
+def _api(settings: Settings) -> Cluster:
+    return connect({"kubeconfig": str(settings.kubeconfig), "namespace": "kube-system"})
+
+
+def _answers(settings: Settings) -> str:
+    """Empty when the API server is ready; otherwise why not."""
+    try:
+        _api(settings).request("GET", "/readyz", timeout=5)
+    except ApiProblem as problem:
+        return problem.message.splitlines()[-1] if problem.message else problem.reason
+    return ""
+
+
+def _wait(what: str, waiting_for: Callable[[], str], say: host.Say, seconds: float = _READY_SECONDS) -> None:
+    """Until ``waiting_for`` has nothing more to wait for. RuntimeError says what was still missing."""
+    deadline = time.monotonic() + seconds
+    while reason := waiting_for():
+        say(f"Waiting for {what}", detail=reason[:150])
+        if time.monotonic() > deadline:
+            raise RuntimeError(
+                f"{what} is not ready after {seconds:.0f} s: {reason} Run `make destroy` and then `make cluster` to begin again."
+            )
+        time.sleep(0.5)
+
+
+def _ensure_addons(settings: Settings, say: host.Say) -> list[str]:
+    """metrics-server and the default StorageClass. Server-side apply: what is as wanted stays untouched."""
+    text = (settings.source / "addons.yaml").read_text()
+    marker = settings.state / "addons.yaml"
+    if marker.exists() and marker.read_text() == text:
+        return []
+    say("Applying metrics-server and the StorageClass")
+    cluster = _api(settings)
+    for obj in yaml.safe_load_all(text):
+        group = obj["apiVersion"]
+        base = f"/apis/{group}" if "/" in group else "/api/v1"
+        plural = {"APIService": "apiservices", "StorageClass": "storageclasses"}.get(obj["kind"], obj["kind"].lower() + "s")
+        namespace = f"/namespaces/{obj['metadata']['namespace']}" if obj["metadata"].get("namespace") else ""
+        cluster.patch_apply(f"{base}{namespace}/{plural}/{obj['metadata']['name']}", obj, "hsc.jit.local_cluster", force=True)
+    marker.write_text(text)
+    return ["addons"]
+
+
+def _ensure_doors(settings: Settings) -> list[str]:
+    """The provisioner of volumes, and loopback ports into the first node."""
+    provisioner = [settings.command("provisioner"), "-kubeconfig", str(settings.kubeconfig), "-nodes", str(settings.state / "nodes")]
+    pairs = [f"127.0.0.1:{listen}={settings.node(0).address}:{target}" for listen, target in settings.ports.items()]
+    made = _ensure_process(settings, "provisioner", provisioner)
+    return made + (_ensure_process(settings, "forward", [settings.command("forward"), *pairs]) if pairs else [])
+
+
+def _wait_ready(settings: Settings, say: host.Say) -> None:
+    cluster = _api(settings)
+    _wait("the cluster", lambda: _not_ready(cluster, settings), say)
+
+
+def _not_ready(cluster: Cluster, settings: Settings) -> str:
+    """What is still missing: nodes, DNS, metrics."""
+    try:
+        ready = {node["metadata"]["name"] for node in cluster.list("/api/v1/nodes") if _condition(node, "Ready")}
+        waiting = [f"node {node.name}" for node in settings.all_nodes() if node.name not in ready]
+        for deployment in cluster.list("/apis/apps/v1/namespaces/kube-system/deployments"):
+            if not deployment.get("status", {}).get("availableReplicas"):
+                waiting.append(deployment["metadata"]["name"])
+        if not _condition(cluster.get("/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"), "Available"):
+            waiting.append("metrics API")
+    except ApiProblem as problem:
+        return problem.message
+    return f"{', '.join(waiting)} not ready yet." if waiting else ""
+
+
+def _condition(obj: dict[str, object], kind: str) -> bool:
+    conditions = (obj.get("status") or {}).get("conditions") or []  # type: ignore[attr-defined]
+    return any(condition["type"] == kind and condition["status"] == "True" for condition in conditions)
+
+
+def is_there(settings: Settings) -> bool:
+    return settings.state.exists() or settings.bridge in host.execute(["ip", "-o", "link", "show", "type", "bridge"], check=False)
+
+
+def down(settings: Settings, say: host.Say) -> list[str]:
+    """Take everything away, in the order in which nothing can come back; the cache stays."""
+    if not is_there(settings):
+        return []
+    found = sorted((settings.state / "nodes").glob("*")) if (settings.state / "nodes").exists() else []
+    for index in range(max(settings.nodes, len(found), 9)):
+        node = settings.node(index)
+        if node.folder.exists():
+            say(f"Ending node {node.name}")
+            nodes.remove(node)
+    for path in (settings.state / "run").glob("*.pid"):
+        pid = process.pid_of(path)
+        if pid:
+            process.end([pid])
+    host.execute(["ip", "link", "delete", settings.bridge], check=False)
+    made = settings.state / "made.json"
+    folders = sorted(json.loads(made.read_text()), key=len, reverse=True) if made.exists() else []
+    for folder in map(Path, folders):
+        if folder.is_dir() and not folder.is_mount() and not any(folder.iterdir()):
+            folder.rmdir()
+    shutil.rmtree(settings.state)
+    return [f"cluster {settings.name}"]

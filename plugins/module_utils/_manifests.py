@@ -1,0 +1,127 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""From rendered text to complete objects: labels, namespace, wave and configuration hashes, all from this one place. Pure: no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+PART_OF = {"app.kubernetes.io/part-of": "hsc-jit", "app.kubernetes.io/managed-by": "hsc.jit"}
+WAVE = "hsc.jit/wave"  # annotation: the directory that the template lay in; waves are applied in the order of their names
+CONFIG = "hsc.jit/config"  # annotation of pods: hash of the ConfigMaps they use, so that a changed setting restarts them
+CLUSTER_WIDE = frozenset(
+    {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "PersistentVolume", "PriorityClass", "StorageClass"}
+)
+_POD_PATHS = {
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
+
+
+class ManifestProblem(ValueError):
+    """A template's result is no object that can be applied; the message names file and field."""
+
+
+def parse(text: str, source: str) -> dict[str, Any] | None:
+    """The object in a rendered template; None if it rendered to nothing (an object that this environment does not have)."""
+    try:
+        documents = [document for document in yaml.load_all(text, Loader=_LOADER) if document is not None]
+    except yaml.YAMLError as error:
+        raise ManifestProblem(f"{source}: the rendered text is no YAML: {' '.join(str(error).split())}") from error
+    if not documents:
+        return None
+    if len(documents) > 1:
+        raise ManifestProblem(f"{source}: {len(documents)} objects; write one object per file.")
+    obj: dict[str, Any] = documents[0]
+    for field in ("apiVersion", "kind", "metadata"):
+        if not isinstance(obj, dict) or not obj.get(field):
+            raise ManifestProblem(f"{source}: field {field} is missing.")
+    if not isinstance(obj["metadata"], dict) or not obj["metadata"].get("name"):
+        raise ManifestProblem(f"{source}: field metadata.name is missing.")
+    for field in _empty_fields(obj, ""):
+        raise ManifestProblem(f"{source}: field {field} has no value; set the variable behind it, or leave the field out.")
+    return obj
+
+
+def _empty_fields(value: Any, path: str) -> Iterator[str]:
+    if value is None:
+        yield path
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _empty_fields(inner, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _empty_fields(inner, f"{path}[{number}]")
+
+
+class _LOADER(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML without timestamps: a date in a manifest is text, as for kubectl."""
+
+
+_LOADER.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def pod_template(obj: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The pod template inside a workload; None for what starts no pods."""
+    path = _POD_PATHS.get(obj["kind"])
+    if path is None:
+        return None
+    value: Any = obj
+    for step in path:
+        value = value.get(step) or {}
+    return value or None
+
+
+def stamp(obj: dict[str, Any], wave: str, namespace: str) -> dict[str, Any]:
+    """The object with namespace, labels and wave. What the template itself says wins."""
+    metadata = obj["metadata"]
+    if obj["kind"] not in CLUSTER_WIDE:
+        metadata.setdefault("namespace", namespace)
+    component = wave.partition("-")[2] or wave
+    labels = {"app.kubernetes.io/name": metadata["name"], "app.kubernetes.io/component": component, **PART_OF}
+    metadata["annotations"] = {WAVE: wave, **metadata.get("annotations", {})}
+    template = pod_template(obj)
+    if template is not None:
+        labels = {"app": metadata["name"], **labels}
+        inner = template.setdefault("metadata", {})
+        inner["labels"] = {**labels, **inner.get("labels", {})}
+    metadata["labels"] = {**labels, **metadata.get("labels", {})}
+    return obj
+
+
+def complete(objects: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The whole set, from (source, stamped object): names are unique, and pods carry the hash of the ConfigMaps they use."""
+    sources: dict[tuple[str, str], str] = {}
+    for source, obj in objects:
+        name = (obj["kind"], obj["metadata"]["name"])
+        if name in sources:
+            raise ManifestProblem(f"{source}: field metadata.name: {' '.join(name)} is also in {sources[name]}.")
+        sources[name] = source
+    configs = {obj["metadata"]["name"]: obj.get("data") for _, obj in objects if obj["kind"] == "ConfigMap"}
+    for _, obj in objects:
+        template = pod_template(obj)
+        used = sorted(name for name in _config_maps(template or {}) if name in configs)
+        if template is not None and used:
+            text = json.dumps([configs[name] for name in used], sort_keys=True)
+            template["metadata"].setdefault("annotations", {})[CONFIG] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return sorted((obj for _, obj in objects), key=lambda obj: obj["kind"] != "Namespace")  # stable: kubectl applies in this order
+
+
+def _config_maps(template: Mapping[str, Any]) -> set[str]:
+    spec = template.get("spec") or {}
+    containers = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
+    whole = [source.get("configMapRef") for container in containers for source in container.get("envFrom") or []]
+    keys = [(one.get("valueFrom") or {}).get("configMapKeyRef") for container in containers for one in container.get("env") or []]
+    volumes = [volume.get("configMap") for volume in spec.get("volumes") or []]
+    return {reference["name"] for reference in [*whole, *keys, *volumes] if reference}

@@ -1,0 +1,123 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""The one place that talks to Ansible: options, check mode, ``changed``, diff, verdicts, journal, exit.
+
+A module is ``run(SPEC, work)``. ``work(context)`` reads what is there, acts unless ``context.check_mode``, and returns an Outcome;
+it never sees AnsibleModule. ``changed`` is ``before != after`` for every module.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hsc.jit.plugins.module_utils import _journal
+from ansible_collections.hsc.jit.plugins.module_utils._finding import VERDICTS, Finding
+from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from ansible_collections.hsc.jit.plugins.module_utils._target import TARGET_SPEC, ApiProblem, Cluster, connect
+
+RUN_SPEC: dict[str, Any] = {
+    "journal": {"type": "path"},
+    "fail_on": {"type": "list", "elements": "str", "choices": [*VERDICTS], "default": ["fail", "error"]},
+    "progress_file": {"type": "path"},
+}
+
+
+class Problem(Exception):
+    """What cannot be done, and what the operator does now. Raised before anything changed, or after it was put back."""
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.message, self.next_step = message, next_step
+
+
+@dataclass
+class Context:
+    """What ``work`` may use. Clock and sleep are here so that tests wait without waiting."""
+
+    params: Mapping[str, Any]
+    check_mode: bool
+    progress: Progress
+    cluster: Cluster = None  # type: ignore[assignment]  # given to every module that asks for it
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+
+
+@dataclass
+class Outcome:
+    """before/after: JSON values, what was and what is (in check mode: would be). facts: the module's own return values.
+
+    diff: Ansible's diff entries, when before/after are not what a reader wants to see.
+    """
+
+    before: Any = field(default_factory=dict)
+    after: Any = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    diff: list[dict[str, Any]] | None = None
+
+
+def run(spec: Mapping[str, Any], work: Callable[[Context], Outcome], *, cluster: bool = True, **module_options: Any) -> None:
+    """Carry out ``work`` as an Ansible module. ``module_options`` are AnsibleModule's, e.g. required_if."""
+    target = TARGET_SPEC if cluster else {}
+    module = AnsibleModule({**target, **RUN_SPEC, **spec}, supports_check_mode=True, **module_options)
+    name = str(module._name).rsplit(".", 1)[-1]
+    started = time.monotonic()
+    outcome, failure = Outcome(), {}
+    try:
+        context = Context(module.params, module.check_mode, Progress(module.params["progress_file"]))
+        if cluster:
+            context.cluster = connect(module.params)
+        outcome = work(context)
+    except (Problem, ApiProblem, ValueError) as error:
+        failure = _failure(error)
+    result = _result(outcome, module.params["fail_on"], failure, module._diff)
+    result["seconds"] = round(time.monotonic() - started, 3)
+    if module.params["journal"]:
+        _record(Path(module.params["journal"]), name, module.check_mode, outcome, result)
+    if "msg" in result:
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """The operator's words for an exception: what, and what to do next."""
+    if isinstance(error, Problem):
+        return {"msg": error.message, "next_step": error.next_step}
+    if isinstance(error, ApiProblem):
+        next_step = {
+            0: "Check that the cluster's API server is up and that this machine reaches it (kubectl version).",
+            401: "The credentials in the kubeconfig have expired or are wrong: renew them and run again.",
+            403: "Give the deployer the right that the message names, or use another context.",
+        }.get(error.status, "")
+        return {"msg": f"Kubernetes API: {error.message} ({error.reason or error.status})", "next_step": next_step}
+    return {"msg": str(error), "next_step": ""}
+
+
+def _result(outcome: Outcome, fail_on: Sequence[str], failure: Mapping[str, Any], diff: bool) -> dict[str, Any]:
+    findings = [finding.as_dict() for finding in outcome.findings]
+    result = {**outcome.facts, "changed": outcome.before != outcome.after, "findings": findings, **failure}
+    if diff:
+        result["diff"] = outcome.diff if outcome.diff is not None else {"before": outcome.before, "after": outcome.after}
+    bad = [finding for finding in outcome.findings if finding.verdict in fail_on]
+    if bad and "msg" not in result:
+        result["msg"] = "\n".join(finding.as_line() for finding in bad)
+        result["next_step"] = bad[0].next_step
+    return result
+
+
+def _record(path: Path, name: str, check_mode: bool, outcome: Outcome, result: Mapping[str, Any]) -> None:
+    def append(kind: str, data: Mapping[str, Any]) -> None:
+        _journal.append(path, datetime.now(UTC).isoformat(timespec="milliseconds"), name, kind, {**data, "check_mode": check_mode})
+
+    for finding in outcome.findings:
+        append("finding", finding.as_dict())
+    if result["changed"]:
+        append("change", {"before": outcome.before, "after": outcome.after})
+    append("module", {"seconds": result["seconds"], "failed": "msg" in result, "message": result.get("msg", "")})

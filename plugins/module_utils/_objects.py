@@ -1,0 +1,124 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""What an object is called, what of it counts, and how two of them differ. Pure: no I/O."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.hsc.jit.plugins.module_utils._manifests import WAVE
+
+Object = Mapping[str, Any]
+HASH = "hsc.jit/hash"  # annotation: hash of the manifest that was applied
+NEVER_PRUNED = frozenset({"PersistentVolumeClaim", "PersistentVolume", "Namespace", "Secret", "CustomResourceDefinition"})
+_SERVERS_METADATA = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+_HIDDEN = "(hidden)"
+
+
+def title(obj: Object) -> str:
+    """``Deployment hsc-jit-backend``"""
+    return f"{obj['kind']} {obj['metadata']['name']}"
+
+
+def key(obj: Object) -> tuple[str, str, str]:
+    """Group, kind and name: what makes an object one and the same, whichever version of the API it is read in."""
+    return str(obj.get("apiVersion") or "").rpartition("/")[0], obj["kind"], obj["metadata"]["name"]
+
+
+def digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def marked(obj: Object) -> dict[str, Any]:
+    """The object with the hash of itself as an annotation: what is sent to the server."""
+    copied = copy.deepcopy(dict(obj))
+    copied["metadata"].setdefault("annotations", {}).pop(HASH, None)
+    copied["metadata"]["annotations"][HASH] = digest(copied)[:32]
+    return copied
+
+
+def waves(objects: Sequence[Object]) -> list[list[Object]]:
+    """The objects by wave, first wave first; without the annotation an object belongs to the last one."""
+    by_wave: dict[str, list[Object]] = {}
+    for obj in objects:
+        by_wave.setdefault((obj["metadata"].get("annotations") or {}).get(WAVE, "~"), []).append(obj)
+    return [by_wave[name] for name in sorted(by_wave)]
+
+
+def component(obj: Object) -> str:
+    """``data-stores`` of wave ``20-data-stores``"""
+    wave = str((obj["metadata"].get("annotations") or {}).get(WAVE, ""))
+    return wave.partition("-")[2] or wave
+
+
+def without_scaled_replicas(objects: Sequence[Object]) -> list[dict[str, Any]]:
+    """The objects, spec.replicas left out of what an autoscaler of the set scales: it owns that field."""
+    scaled = {
+        (hpa["spec"]["scaleTargetRef"]["kind"], hpa["spec"]["scaleTargetRef"]["name"])
+        for hpa in objects
+        if hpa["kind"] == "HorizontalPodAutoscaler"
+    }
+    copies = [copy.deepcopy(dict(obj)) for obj in objects]
+    for obj in copies:
+        if (obj["kind"], obj["metadata"]["name"]) in scaled:
+            obj["spec"].pop("replicas", None)
+    return copies
+
+
+def contains(live: Any, wanted: Any) -> bool:
+    """Whether every field of wanted is in live with the same value. False is no proof of a difference ("1000m" is stored as "1")."""
+    if isinstance(wanted, Mapping):
+        return isinstance(live, Mapping) and all(name in live and contains(live[name], value) for name, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(live, list) and len(live) == len(wanted) and all(map(contains, live, wanted))
+    return bool(live == wanted)
+
+
+def surely_unchanged(live: Object | None, wanted: Object) -> bool:
+    """Whether wanted (marked) was applied before and nobody has changed a field of it since: then no request is needed."""
+    if live is None or (live["metadata"].get("annotations") or {}).get(HASH) != wanted["metadata"]["annotations"][HASH]:
+        return False
+    return contains(live, {name: value for name, value in wanted.items() if name != "apiVersion"})
+
+
+def cleaned(obj: Object | None) -> dict[str, Any]:
+    """The part of an object that people write: without status, and without what the server keeps in metadata."""
+    if obj is None:
+        return {}
+    result = {name: copy.deepcopy(value) for name, value in obj.items() if name not in ("status", "apiVersion", "kind")}
+    for name in _SERVERS_METADATA:
+        result["metadata"].pop(name, None)
+    annotations = result["metadata"].get("annotations", {})
+    for name in (HASH, "deployment.kubernetes.io/revision"):
+        annotations.pop(name, None)
+    if obj["kind"] == "Secret":
+        for field in ("data", "stringData"):
+            result[field] = {name: digest(value)[:12] + _HIDDEN for name, value in (result.get(field) or {}).items()}
+    return result
+
+
+def owned_fields(obj: Object | None, field_manager: str) -> str:
+    """What field_manager owns of an object by server-side apply, as comparable text."""
+    entries = (obj or {"metadata": {}})["metadata"].get("managedFields") or []
+    mine = [entry.get("fieldsV1") for entry in entries if entry.get("manager") == field_manager and entry.get("operation") == "Apply"]
+    return json.dumps(mine, sort_keys=True)
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(field, before, after) for each leaf that differs; None where there is none."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in sorted({*before, *after}):
+            yield from differences(before.get(name), after.get(name), f"{path}.{name}".lstrip("."))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from differences(old, new, f"{path}[{_element(new, number)}]")
+    elif before != after:
+        yield path, before, after
+
+
+def _element(value: Any, number: int) -> str:
+    return str(value["name"]) if isinstance(value, Mapping) and "name" in value else str(number)

@@ -1,0 +1,107 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""What would change: each wanted object against the live one and the server's dry run. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ansible_collections.hsc.jit.plugins.module_utils import _objects
+from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._manifests import pod_template
+from ansible_collections.hsc.jit.plugins.module_utils._objects import HASH, NEVER_PRUNED, Object, title
+from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
+
+Action = Literal["create", "update", "delete"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One object that would change. obj: what is sent (for delete: what is there). fields: (field, before, after)."""
+
+    action: Action
+    obj: Object
+    fields: tuple[tuple[str, Any, Any], ...] = ()
+
+    @property
+    def title(self) -> str:
+        return title(self.obj)
+
+    def as_dict(self) -> dict[str, Any]:
+        diff = [{"field": name, "before": before, "after": after} for name, before, after in self.fields]
+        return {"object": self.title, "action": self.action, "diff": diff}
+
+
+def change_of(wanted: Object, live: Object | None, dry_run: Object, field_manager: str) -> Change | None:
+    """What applying ``wanted`` would do, from the server's dry run of it; None if nothing."""
+    if live is None:
+        return Change("create", wanted)
+    fields = tuple(_objects.differences(_objects.cleaned(live), _objects.cleaned(dry_run)))
+    if fields:
+        return Change("update", wanted, fields)
+    before, after = (_objects.owned_fields(obj, field_manager) for obj in (live, dry_run))
+    return Change("update", wanted, (("(fields owned)", "others", field_manager),)) if before != after else None
+
+
+def pruned(live: Sequence[Object], wanted: Sequence[Object]) -> list[Change]:
+    """What we applied once (it carries our labels and our hash) and no longer want. Never volumes, never what others made."""
+    keys = {_objects.key(obj) for obj in wanted}
+    found = [
+        obj
+        for obj in live
+        if _objects.key(obj) not in keys
+        and HASH in (obj["metadata"].get("annotations") or {})
+        and obj["kind"] not in NEVER_PRUNED
+        and not obj["metadata"].get("ownerReferences")
+        and not obj["metadata"].get("deletionTimestamp")
+    ]
+    return [Change("delete", obj) for obj in sorted(found, key=title)]
+
+
+def refusal(obj: Object, problem: ApiProblem) -> Finding:
+    """RO-01 for an object that the server does not take."""
+    evidence = {"object": title(obj), "http_status": problem.status, "reason": problem.reason, "causes": list(problem.causes)}
+    message = f"{title(obj)}: {problem.message}"
+    undeclared = "failed to create typed patch object" in problem.message  # the server's 500 for a field that its schema does not have
+    if problem.transient and not undeclared:
+        return Finding("RO-01", "error", message, evidence, "Run again when the API server answers.")
+    next_step = "Correct its template (roles/rollout/templates) or the variable behind it."
+    if problem.status == 409:
+        next_step = "Take the change that was made by hand into the release, or set release_force_conflicts to overwrite it."
+    elif problem.status == 403:
+        next_step = "Give the deployer that right, or raise the quota that the message names."
+    elif (problem.status == 422 and "immutable" in problem.message.lower()) or "forbidden: updates to" in problem.message:
+        kind, name = obj["kind"].lower(), obj["metadata"]["name"]
+        next_step = f"That field cannot change in place: `kubectl delete {kind} {name} --cascade=orphan`, then run again."
+    return Finding("RO-01", "fail", message, evidence, next_step)
+
+
+def as_diff(changes: Sequence[Change]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(before, after) by object and field, as a reader of the journal wants to see what changed."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for change in changes:
+        if change.action != "update":
+            there, gone = ("present", "absent") if change.action == "delete" else ("absent", "present")
+            before[change.title], after[change.title] = there, gone
+        for name, old, new in change.fields if change.action == "update" else ():
+            before[f"{change.title}: {name}"], after[f"{change.title}: {name}"] = old, new
+    return before, after
+
+
+def summary(changes: Sequence[Change], unchanged: int) -> str:
+    """``3 created, 1 updated, 0 deleted, 42 unchanged``"""
+    count = {action: sum(1 for change in changes if change.action == action) for action in ("create", "update", "delete")}
+    return f"{count['create']} created, {count['update']} updated, {count['delete']} deleted, {unchanged} unchanged"
+
+
+def images(objects: Sequence[Object]) -> Mapping[str, str]:
+    """Image by container, ``{"hsc-jit-backend/backend": "…@sha256:…"}``."""
+    found = {}
+    for obj in objects:
+        spec = (pod_template(obj) or {}).get("spec") or {}
+        for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+            found[f"{obj['metadata']['name']}/{container['name']}"] = container["image"]
+    return found

@@ -1,0 +1,248 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""Pre-flight: reads all that the rows need, in parallel, and has it judged by the pure checks. Writes nothing.
+
+To add a row: a function ``(Look) -> list[Finding]`` in ROWS, its judgement in a file without I/O, its id in _checklist.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from ansible_collections.hsc.jit.plugins.module_utils import (
+    _nodes,
+    _permissions,
+    _preflight_backup,
+    _preflight_capacity,
+    _preflight_consistency,
+    _preflight_dry_run,
+    _preflight_images,
+    _preflight_registry,
+    _preflight_window,
+    _references,
+)
+from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, worst
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import Kind, Resource
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import of_kind, title, workloads
+from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from ansible_collections.hsc.jit.plugins.module_utils._target import POOL_SIZE, ApiProblem, Cluster
+
+Key = TypeVar("Key", bound=Hashable)
+_LIVING = "status.phase!=Succeeded,status.phase!=Failed"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the playbook wants to release, and the thresholds."""
+
+    objects: Sequence[Mapping[str, Any]]
+    images: Mapping[str, str]
+    secret_keys_provided: Mapping[str, Sequence[str]]
+    disk_free_bytes: int
+    inodes_free_percent: int
+    volume_free_percent: int
+    broker: str
+    lease_namespace: str
+    field_manager: str
+    force_conflicts: bool
+    window: _preflight_window.Window | None
+    now: datetime
+    backup_age_hours: float = 26
+
+
+@dataclass
+class Look:
+    """One look at the cluster: what is asked, and the connection."""
+
+    cluster: Cluster
+    asked: Asked
+    pool: ThreadPoolExecutor
+    kinds: dict[Kind, Resource] = field(default_factory=dict)
+    namespace_exists: bool = False
+
+    def each(self, calls: Mapping[Key, Callable[[], Any]]) -> dict[Key, Any]:
+        """All calls in parallel; the API's refusals are values, so that one does not hide the others."""
+        futures = {key: self.pool.submit(_answer, call) for key, call in calls.items()}
+        return {key: future.result() for key, future in futures.items()}
+
+
+def _answer(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except ApiProblem as problem:
+        return problem
+
+
+def _value(answer: Any) -> Any:
+    if isinstance(answer, ApiProblem):
+        raise answer
+    return answer
+
+
+def look(cluster: Cluster, asked: Asked, progress: Progress) -> list[Finding]:
+    """Every row's findings, in the order of the rows. ApiProblem if the server does not answer at all."""
+    with ThreadPoolExecutor(POOL_SIZE) as pool, ThreadPoolExecutor(len(ROWS)) as rows:
+        one = Look(cluster, asked, pool)
+        _orient(one)
+        running = {rows.submit(_row, check, row, one): row for row, check in ROWS}
+        results: dict[str, list[Finding]] = {}
+        for future in as_completed(running):
+            row = running[future]
+            results[row] = found = future.result()
+            verdict = worst(finding.verdict for finding in found) if found else "not asked for"
+            progress.say("Pre-flight", len(results), len(ROWS), f"{row} {verdict}")
+    return [finding for row, _ in ROWS for finding in results[row]]
+
+
+def _orient(one: Look) -> None:
+    """Which kinds the server serves, and whether the namespace is there."""
+    versions = sorted({obj["apiVersion"] for obj in one.asked.objects})
+    calls: dict[str, Callable[[], Any]] = {version: partial(one.cluster.find, _preflight_dry_run.prefix(version)) for version in versions}
+    answers = one.each({**calls, "": partial(one.cluster.find, f"/api/v1/namespaces/{one.cluster.namespace}")})
+    namespace = answers.pop("")
+    # A deployer who may not read namespaces has one that exists: nobody gives rights in a namespace that is not there.
+    may_not_say = isinstance(namespace, ApiProblem) and namespace.status == 403
+    one.namespace_exists = may_not_say or _value(namespace) is not None
+    for version, answer in answers.items():
+        one.kinds |= _preflight_dry_run.served(version, _value(answer) or {})
+
+
+def _row(check: Callable[[Look], list[Finding]], row: str, one: Look) -> list[Finding]:
+    """A row that may not look says so; the others are reported all the same."""
+    try:
+        return check(one)
+    except ApiProblem as problem:
+        verdict, next_step = "error", "Run again when the API server answers."
+        if problem.status == 403:
+            verdict, next_step = "skipped", "Give the deployer the right that the message names, if this row is to be looked at."
+        evidence = {"http_status": problem.status, "reason": problem.reason}
+        return [Finding(row, verdict, f"Not looked at: {problem.message.rstrip('.')}.", evidence, next_step)]  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError, AttributeError) as malformed:
+        message = f"Not judged: an object or an answer is not as Kubernetes defines it ({type(malformed).__name__}: {malformed})."
+        return [Finding(row, "error", message, {}, "See what PF-03 says about the objects.")]
+
+
+def _pf01(one: Look) -> list[Finding]:
+    cluster = one.cluster
+    answers = one.each(
+        {
+            "nodes": partial(cluster.list, "/api/v1/nodes"),
+            "version": partial(cluster.get, "/version"),
+            "pods": partial(cluster.list, "/api/v1/pods", fieldSelector=_LIVING),
+            "metrics": partial(cluster.list, "/apis/metrics.k8s.io/v1beta1/nodes"),
+        }
+    )
+    nodes, metrics = _value(answers["nodes"]), answers["metrics"]
+    needed_by = [title(hpa) for hpa in of_kind(one.asked.objects, "HorizontalPodAutoscaler")]
+    status, items = (metrics.status, 0) if isinstance(metrics, ApiProblem) else (200, len(metrics))
+    found = _nodes.check_nodes(nodes, _value(answers["version"])) + _nodes.check_metrics(needed_by, status, items)
+    pods = answers["pods"]
+    if isinstance(pods, ApiProblem) and pods.status == 403:
+        return [
+            *found,
+            Finding("PF-01", "skipped", f"Room for new pods was not looked at: {pods.message}.", {}, "Let the deployer list pods."),
+        ]
+    return found + _preflight_capacity.check(one.asked.objects, nodes, _value(pods), cluster.namespace)
+
+
+def _pf02(one: Look) -> list[Finding]:
+    asked = one.asked
+    nodes = [node["metadata"]["name"] for node in one.cluster.list("/api/v1/nodes")]
+    answers = one.each({node: partial(one.cluster.get, f"/api/v1/nodes/{node}/proxy/stats/summary") for node in nodes})
+    silent = {node: answer for node, answer in answers.items() if isinstance(answer, ApiProblem)}
+    summaries = {node: answer for node, answer in answers.items() if node not in silent}
+    found = _nodes.check_disk(summaries, asked.disk_free_bytes, asked.inodes_free_percent) if summaries else []
+    found += _nodes.check_volumes(summaries, one.cluster.namespace, asked.volume_free_percent)
+    return found + [_nodes.silent_kubelet(node, problem.status, problem.message) for node, problem in silent.items()]
+
+
+def _pf03(one: Look) -> list[Finding]:
+    asked, cluster = one.asked, one.cluster
+    problems: list[tuple[str, Mapping[str, Any], ApiProblem | str]] = []
+    trials: dict[int, Callable[[], Any]] = {}
+    pods: dict[int, Callable[[], Any]] = {}
+    for number, obj in enumerate(asked.objects):
+        resource = one.kinds.get(_kind(obj))
+        if resource is None:
+            problems.append((title(obj), obj, f"this cluster does not serve {obj['kind']} of {obj['apiVersion']}."))
+            continue
+        path, body = _preflight_dry_run.trial(obj, resource, cluster.namespace, one.namespace_exists)
+        trials[number] = partial(cluster.patch_apply, path, body, asked.field_manager, asked.force_conflicts, True)
+        for workload in workloads([obj] if one.namespace_exists else []):
+            where = cluster.namespaced("pods", namespace=obj["metadata"].get("namespace"))
+            pods[number] = partial(cluster.create, where, _preflight_dry_run.pod_of(workload), dryRun="All", fieldValidation="Strict")
+    refused = {number: answer for number, answer in one.each(trials).items() if isinstance(answer, ApiProblem)}
+    problems += [(title(asked.objects[number]), asked.objects[number], problem) for number, problem in refused.items()]
+    for number, answer in one.each({number: pod for number, pod in pods.items() if number not in refused}).items():
+        if isinstance(answer, ApiProblem):
+            problems.append((f"Pods of {title(asked.objects[number])}", asked.objects[number], answer))
+    return _preflight_dry_run.check(asked.objects, problems, cluster.namespace, one.namespace_exists)
+
+
+def _pf04(one: Look) -> list[Finding]:
+    wanted = _references.references(one.asked.objects)
+    known = _references.delivered(one.asked.objects, one.asked.secret_keys_provided)
+    targets = _references.unanswered(wanted, known)
+    paths = {target: f"{one.cluster.namespaced(_references.PLURALS[target[0]])}/{target[1]}" for target in targets}
+    answers = one.each({target: partial(one.cluster.find, path) for target, path in paths.items()})
+    unreadable = {target: answer.message for target, answer in answers.items() if isinstance(answer, ApiProblem)}
+    there: dict[_references.Target, Any] = {**known}
+    for target, answer in answers.items():
+        if target not in unreadable and answer is not None:
+            there[target] = known.get(target, set()) | _references.keys_of(answer)
+    return _references.check(wanted, there, unreadable, one.cluster.namespace)
+
+
+def _pf05(one: Look) -> list[Finding]:
+    resources = {(kind.group, kind.plural, kind.namespaced) for kind in (one.kinds.get(_kind(obj)) for obj in one.asked.objects) if kind}
+    rights = _permissions.needed(resources, one.cluster.namespace, one.asked.lease_namespace)
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    answers = one.each({right: partial(one.cluster.create, path, right.review()) for right in rights})
+    statuses = {right: _value(answer)["status"] for right, answer in answers.items()}
+    denied = {right: status.get("reason", "no rule allows it") for right, status in statuses.items() if not status.get("allowed")}
+    return _permissions.check(rights, denied)
+
+
+def _pf06(one: Look) -> list[Finding]:
+    places = _preflight_images.used(one.asked.objects, one.asked.images)
+    images = [image for image in map(_preflight_images.parse, places) if image.digest]
+    pull_secrets = {ref.name for ref in _references.references(one.asked.objects) if ".imagePullSecrets[" in ref.field}
+    secrets = one.each({name: partial(one.cluster.find, f"{one.cluster.namespaced('secrets')}/{name}") for name in pull_secrets})
+    known = _preflight_registry.credentials(secret for secret in secrets.values() if isinstance(secret, dict))
+    answers = one.each({image.reference: partial(_preflight_registry.ask, image.url, image.registry, known) for image in images})
+    return _preflight_images.check(places, answers)
+
+
+def _pf07(one: Look) -> list[Finding]:
+    return _preflight_consistency.check(one.asked.objects, one.asked.broker)
+
+
+def _pf08(one: Look) -> list[Finding]:
+    found = one.cluster.find(f"{one.cluster.namespaced('cronjobs', '/apis/batch/v1')}/{_preflight_backup.CRON_JOB}")
+    return [_preflight_backup.check(found, one.asked.now, one.asked.backup_age_hours)]
+
+
+def _pf90(one: Look) -> list[Finding]:
+    return [_preflight_window.check(one.asked.window, one.asked.now)] if one.asked.window else []
+
+
+def _kind(obj: Mapping[str, Any]) -> Kind:
+    return obj["apiVersion"], obj["kind"]
+
+
+ROWS: tuple[tuple[str, Callable[[Look], list[Finding]]], ...] = (
+    ("PF-01", _pf01),
+    ("PF-02", _pf02),
+    ("PF-03", _pf03),
+    ("PF-04", _pf04),
+    ("PF-05", _pf05),
+    ("PF-06", _pf06),
+    ("PF-07", _pf07),
+    ("PF-08", _pf08),
+    ("PF-90", _pf90),
+)

@@ -1,0 +1,106 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""PF-03: what the API server says to a dry run of every object with strict field validation. Pure: no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import Workload, at, title
+from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
+
+STAND_IN = "default"  # where namespaced objects are tried while their own namespace does not exist
+_FORBIDDEN = re.compile(r"cannot (patch|create) resource")  # the authorizer's words; an admission rule uses others
+
+_MISSPELT = re.compile("failed to create typed patch object")  # an unknown field, which the server calls its own error (HTTP 500)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """How the API server serves a kind. prefix: ``/apis/apps/v1``."""
+
+    prefix: str
+    group: str
+    plural: str
+    namespaced: bool
+
+    def path(self, namespace: str, name: str) -> str:
+        return f"{self.prefix}/namespaces/{namespace}/{self.plural}/{name}" if self.namespaced else f"{self.prefix}/{self.plural}/{name}"
+
+
+Kind = tuple[str, str]  # apiVersion, kind
+
+
+def prefix(api_version: str) -> str:
+    return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+
+
+def served(api_version: str, answer: Mapping[str, Any]) -> dict[Kind, Resource]:
+    """The kinds of an APIResourceList; subresources left out."""
+    group = api_version.rpartition("/")[0]
+    return {
+        (api_version, one["kind"]): Resource(prefix(api_version), group, one["name"], one["namespaced"])
+        for one in answer.get("resources") or []
+        if "/" not in one["name"]
+    }
+
+
+def trial(obj: Mapping[str, Any], resource: Resource, namespace: str, namespace_exists: bool) -> tuple[str, dict[str, Any]]:
+    """Path and object of the dry run; in the stand-in namespace if its own is not there yet."""
+    where = obj["metadata"].get("namespace") or namespace
+    if where == namespace and not namespace_exists:
+        where = STAND_IN
+    metadata = {**obj["metadata"], "namespace": where} if resource.namespaced else obj["metadata"]
+    return resource.path(where, obj["metadata"]["name"]), {**obj, "metadata": metadata}
+
+
+def pod_of(workload: Workload) -> dict[str, Any]:
+    """The pod that a controller will make: only a pod meets Pod Security, LimitRanges and quotas; its controller is let through.
+
+    Its account is left out, because it may come with the release; PF-04 looks for it.
+    """
+    template = at(workload.obj, workload.path.rpartition(".")[0]) if "." in workload.path else workload.obj
+    labels = at(template, "metadata.labels") or {}
+    spec = {key: value for key, value in workload.spec.items() if key != "serviceAccountName"}
+    claims = [one["metadata"]["name"] for one in at(workload.obj, "spec.volumeClaimTemplates") or []]  # a StatefulSet adds them itself
+    spec["volumes"] = [*(spec.get("volumes") or []), *({"name": one, "persistentVolumeClaim": {"claimName": one}} for one in claims)]
+    name = f"{workload.obj['metadata']['name']}-"
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": name, "labels": labels}, "spec": spec}
+
+
+Problems = Sequence[tuple[str, Mapping[str, Any], ApiProblem | str]]  # what was tried, the object, what the server said
+
+
+def check(objects: Sequence[Mapping[str, Any]], problems: Problems, namespace: str, exists: bool) -> list[Finding]:
+    """PF-03. A problem is a str where the server does not serve the kind at all."""
+    evidence: dict[str, Any] = {"objects": len(objects), "tried_in_namespace": namespace if exists else STAND_IN}
+    if exists:
+        message = f"All {len(objects)} objects, and the pods they make, pass a server-side dry run with strict field validation."
+    else:
+        message = f"All {len(objects)} objects pass a strict server-side dry run, in namespace {STAND_IN}: {namespace} does not exist yet."
+    return [_refused(*problem, namespace) for problem in problems] or [Finding("PF-03", "pass", message, evidence)]
+
+
+def _refused(what: str, obj: Mapping[str, Any], problem: ApiProblem | str, namespace: str) -> Finding:
+    evidence = {"object": title(obj), "apiVersion": obj["apiVersion"]}
+    if isinstance(problem, str):
+        next_step = "Install its CustomResourceDefinition, or use an apiVersion of `kubectl api-versions`."
+        return Finding("PF-03", "fail", f"{what}: {problem}", evidence, next_step)
+    said = f"{problem.message.rstrip('.')}."
+    evidence |= {"http_status": problem.status, "reason": problem.reason, "causes": list(problem.causes)}
+    if problem.status == 403 and _FORBIDDEN.search(problem.message):
+        next_step = "See PF-05: the deployer lacks that right."
+        return Finding("PF-03", "skipped", f"{what}: not tried, {said}", evidence, next_step)
+    if problem.transient and not _MISSPELT.search(problem.message):
+        return Finding("PF-03", "error", f"{what}: not tried, {said}", evidence, "Run again when the API server answers.")
+    next_step = "Correct the manifest's template (roles/rollout/templates) or the variable behind it."
+    if problem.status == 409:
+        next_step = f"Another manager owns that field (`kubectl get {obj['kind'].lower()} {obj['metadata']['name']} -n {namespace} -o yaml "
+        next_step += "--show-managed-fields`): take the change into the release, or set release_force_conflicts."
+    if problem.status == 403:
+        next_step = "A quota or an admission rule of the namespace forbids it: raise it, or change what the object asks for."
+    return Finding("PF-03", "fail", f"{what}: {said}", evidence, next_step)

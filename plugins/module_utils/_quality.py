@@ -1,0 +1,74 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""The quality gates: finds the reports, reads them and has them judged. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from ansible_collections.hsc.jit.plugins.module_utils import _quality_dependencies, _quality_reports, _quality_tree
+from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, Verdict
+
+Report = TypeVar("Report")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is deployed and where its evidence lies. Paths may be patterns; relative ones are relative to the work tree."""
+
+    checkout: Path
+    images: Mapping[str, str]
+    test_reports: Sequence[str]
+    dirty_tree: Verdict
+    lock_files: Sequence[str]
+    scan_reports: Sequence[str]
+    scan_severities: Sequence[str]
+    scan_max_age: timedelta
+    sboms: Sequence[str]
+
+
+def look(asked: Asked, now: datetime) -> list[Finding]:
+    try:
+        tree = _quality_tree.read_tree(asked.checkout)
+    except _quality_tree.NoTree as why:
+        next_step = "Deploy from a clone, or set quality_checkout to one."
+        missing = Finding("QG-01", "skipped", f"Commit, tests and review: {why}", {"checkout": str(asked.checkout)}, next_step)
+        there = [name for name in asked.lock_files if (asked.checkout / name).is_file()]  # an installed collection has no locks
+        return [missing, *_second(replace(asked, lock_files=there), asked.checkout, now)]
+    reports, broken = _read("QG-01", tree.root, asked.test_reports, _quality_reports.read_junit)
+    first = [_quality_tree.check_tree(tree, asked.dirty_tree), _quality_tree.check_tests(tree, reports), _quality_tree.check_review(tree)]
+    return [*first, *broken, *_second(asked, tree.root, now)]
+
+
+def _second(asked: Asked, root: Path, now: datetime) -> list[Finding]:
+    locks = {name: (root / name).read_text() if (root / name).is_file() else None for name in asked.lock_files}
+    scans, broken_scans = _read("QG-02", root, asked.scan_reports, _quality_reports.read_trivy)
+    sboms, broken_sboms = _read("QG-02", root, asked.sboms, _quality_reports.read_cyclonedx)
+    return [
+        *_quality_dependencies.check_locks(locks),
+        *_quality_dependencies.check_scans(asked.images, scans, asked.scan_severities, asked.scan_max_age, now),
+        *_quality_dependencies.check_sboms(asked.images, sboms),
+        *broken_scans,
+        *broken_sboms,
+    ]
+
+
+def _read(row: str, root: Path, patterns: Sequence[str], read: Callable[[Path], Report]) -> tuple[list[Report], list[Finding]]:
+    """What could be read, and a finding for each file that could not: a broken report is not a missing one."""
+    reports, broken = [], []
+    for path in (path for pattern in patterns for path in _matching(root, pattern)):
+        try:
+            reports.append(read(path))
+        except (ValueError, KeyError, OSError) as error:
+            broken.append(Finding(row, "error", str(error), {"file": str(path)}, "Write the report again, or take it away."))
+    return reports, broken
+
+
+def _matching(root: Path, pattern: str) -> list[Path]:
+    """``Path.glob`` wants relative patterns."""
+    path = root / Path(pattern).expanduser()
+    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))

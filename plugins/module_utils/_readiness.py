@@ -1,0 +1,200 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""The one failure detector: is this object ready, does it still wait, or has it failed, and why? Pure: dicts in, State out.
+
+A failed State carries grace seconds: how long it must hold before it is believed, because some faults heal by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import PodState, pod_state
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class State:
+    """done/total: replicas, for progress. pod, container: where the log of a failure is. grace: seconds before a failure is believed."""
+
+    status: Literal["ready", "waiting", "failed"]
+    reason: str = ""
+    next_step: str = ""
+    done: int = 0
+    total: int = 1
+    grace: float = 0.0
+    pod: str = ""
+    container: str = ""
+    restarted: bool = False
+
+
+@dataclass(frozen=True)
+class World:
+    """What is in the namespace beside the object itself, as the API server lists it. events: those of type Warning."""
+
+    pods: Sequence[Object] = ()
+    replica_sets: Sequence[Object] = ()
+    events: Sequence[Object] = ()
+    claims_used: frozenset[str] = field(default_factory=frozenset)
+
+    def owned(self, objects: Sequence[Object], owner: Object) -> list[Object]:
+        uid = owner["metadata"].get("uid")
+        return [obj for obj in objects if any(one.get("uid") == uid for one in obj["metadata"].get("ownerReferences") or [])]
+
+    def last_event(self, obj: Object, *reasons: str) -> str:
+        """The message of the newest warning about an object, of the given reasons; empty if none."""
+        uid = obj["metadata"].get("uid")
+        about = [one for one in self.events if (one.get("involvedObject") or {}).get("uid") == uid and one.get("reason") in reasons]
+        return str(max(about, key=_event_time, default={}).get("message", ""))
+
+
+def _event_time(event: Object) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
+
+
+def assess(obj: Object | None, world: World) -> State:
+    """The state of one object; None: it is not there (yet)."""
+    if obj is None:
+        return State("waiting", "it is not there yet")
+    judge = _JUDGES.get(obj["kind"])
+    return judge(obj, world) if judge else State("ready", done=1)
+
+
+def _status(obj: Object) -> Mapping[str, Any]:
+    return obj.get("status") or {}
+
+
+def _condition(obj: Object, kind: str) -> Mapping[str, Any]:
+    return next((one for one in _status(obj).get("conditions") or [] if one["type"] == kind), {})
+
+
+def _unobserved(obj: Object) -> bool:
+    return int(_status(obj).get("observedGeneration", 0)) < int(obj["metadata"].get("generation", 1))
+
+
+def _of_pods(pods: Sequence[Object], world: World, done: int, total: int, otherwise: str) -> State:
+    """The worst pod decides: one that has failed, else one that says what it waits for."""
+    states = [pod_state(pod, world.last_event) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    worst = max(states, key=lambda state: (state.status == "failed", state.status == "waiting", -state.grace), default=PodState("ready"))
+    if worst.status == "ready":
+        return State("waiting", otherwise, done=done, total=total)
+    reason = f"pod {worst.pod}: {worst.reason}" if worst.status == "failed" else worst.reason
+    return State(worst.status, reason, worst.next_step, done, total, worst.grace, worst.pod, worst.container, worst.restarted)
+
+
+def _deployment(obj: Object, world: World) -> State:
+    total = int(obj["spec"].get("replicas", 1))
+    status = _status(obj)
+    updated = int(status.get("updatedReplicas", 0))
+    old = int(status.get("replicas", 0)) - updated
+    available = max(0, int(status.get("availableReplicas", 0)) - old)  # of the new ones: old pods stay until they are replaced
+    if _unobserved(obj):
+        return State("waiting", "the controller has not seen the change yet", total=total)
+    if updated >= total and int(status.get("replicas", 0)) == updated and int(status.get("availableReplicas", 0)) >= total:
+        return State("ready", done=total, total=total)
+    failure = _condition(obj, "ReplicaFailure")
+    if failure.get("status") == "True":
+        return State("failed", f"pods cannot be made: {failure.get('message')}", _QUOTA, available, total, grace=1.0)
+    owned = world.owned(world.replica_sets, obj)
+    revision = (obj["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision")
+    current = [one for one in owned if (one["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision") == revision]
+    pods = [pod for one in current for pod in world.owned(world.pods, one)]
+    state = _of_pods(pods, world, available, total, "old pods are still ending" if updated >= total else "pods are being made")
+    progress = _condition(obj, "Progressing")
+    if state.status != "failed" and progress.get("reason") == "ProgressDeadlineExceeded":
+        reason = f"no progress within {obj['spec'].get('progressDeadlineSeconds', 600)} s; {state.reason}"
+        return State("failed", reason, "Look at the pod's events and log.", available, total, 0.0, state.pod, state.container)
+    return state
+
+
+def _stateful_set(obj: Object, world: World) -> State:
+    total = int(obj["spec"].get("replicas", 1))
+    status = _status(obj)
+    ready, updated = int(status.get("readyReplicas", 0)), int(status.get("updatedReplicas", 0))
+    if _unobserved(obj):
+        return State("waiting", "the controller has not seen the change yet", total=total)
+    on_delete = (obj["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"
+    if ready >= total and (on_delete or updated >= total) and int(status.get("replicas", 0)) == total:
+        return State("ready", done=total, total=total)
+    pods = world.owned(world.pods, obj)
+    revision = status.get("updateRevision")
+    current = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") == revision]
+    if not current and (message := world.last_event(obj, "FailedCreate")):
+        return State("failed", f"pods cannot be made: {message}", _QUOTA, ready, total, grace=2.0)
+    return _of_pods(current or pods, world, min(ready, updated), total, "pods are being made")
+
+
+def _daemon_set(obj: Object, world: World) -> State:
+    status = _status(obj)
+    total, done = int(status.get("desiredNumberScheduled", 0)), int(status.get("numberAvailable", 0))
+    updated = int(status.get("updatedNumberScheduled", 0))
+    if _unobserved(obj):
+        return State("waiting", "the controller has not seen the change yet", total=total)
+    if done >= total and updated >= total:
+        return State("ready", done=total, total=total)
+    if message := world.last_event(obj, "FailedCreate"):
+        return State("failed", f"pods cannot be made: {message}", _QUOTA, done, total, grace=2.0)
+    generation = str(obj["metadata"].get("generation"))
+    pods = world.owned(world.pods, obj)
+    current = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("pod-template-generation", generation) == generation]
+    return _of_pods(current, world, min(done, updated), total, "pods are being made")
+
+
+def _job(obj: Object, world: World) -> State:
+    status = _status(obj)
+    total = int(obj["spec"].get("completions") or 1)
+    done = int(status.get("succeeded", 0))
+    if _condition(obj, "Complete").get("status") == "True":
+        return State("ready", done=total, total=total)
+    pods = world.owned(world.pods, obj)
+    failed = next((one for kind in ("Failed", "FailureTarget") if (one := _condition(obj, kind)).get("status") == "True"), None)
+    if failed:
+        state = _of_pods(pods, world, done, total, "")
+        reason = f"{failed.get('reason')}: {failed.get('message')}" + (f" ({state.reason})" if state.reason else "")
+        return State("failed", reason, "Read the pod's log; correct the cause and run again.", done, total, 0.0, state.pod, state.container)
+    if message := world.last_event(obj, "FailedCreate"):
+        return State("failed", f"pods cannot be made: {message}", _QUOTA, done, total, grace=2.0)
+    running = [pod for pod in pods if _status(pod).get("phase") not in ("Failed", "Succeeded")]
+    return _of_pods(running, world, done, total, "running" if running else "pods are being made")
+
+
+def _pod(obj: Object, world: World) -> State:
+    state = pod_state(obj, world.last_event)
+    return State(state.status, state.reason, state.next_step, int(state.status == "ready"), 1, state.grace, state.pod, state.container)
+
+
+def _claim(obj: Object, world: World) -> State:
+    phase = _status(obj).get("phase")
+    if phase == "Bound":
+        return State("ready", done=1)
+    if phase == "Lost":
+        return State("failed", "its volume is lost", "Restore from a backup onto a new claim.")
+    if message := world.last_event(obj, "ProvisioningFailed"):
+        return State("failed", f"no volume can be made: {message}", "Check release_storage.class and the provisioner.", grace=3.0)
+    if obj["metadata"]["name"] not in world.claims_used:
+        return State("ready", "bound when a pod first uses it", done=1)
+    return State("waiting", "its volume is being made")
+
+
+def _autoscaler(obj: Object, _world: World) -> State:
+    """Without metrics for a while it only does not scale; without its target it never will."""
+    able = _condition(obj, "AbleToScale")
+    if able.get("status") == "False" and able.get("reason") == "FailedGetScale":
+        return State("failed", str(able.get("message")), "Correct spec.scaleTargetRef.", grace=3.0)
+    return State("ready", done=1)
+
+
+_QUOTA = "Raise the quota or correct what the admission message names, then run again."
+_JUDGES = {
+    "Deployment": _deployment,
+    "StatefulSet": _stateful_set,
+    "DaemonSet": _daemon_set,
+    "Job": _job,
+    "Pod": _pod,
+    "PersistentVolumeClaim": _claim,
+    "HorizontalPodAutoscaler": _autoscaler,
+}
+WAITED_FOR = frozenset(_JUDGES)

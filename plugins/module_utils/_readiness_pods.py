@@ -1,0 +1,131 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""The state of one pod: the kubelet's and the scheduler's words turned into a verdict. Pure: dicts in, PodState out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Object = Mapping[str, Any]
+LastEvent = Callable[..., str]
+
+
+@dataclass(frozen=True)
+class PodState:
+    """grace: seconds for which a failure must hold. restarted: the log that tells why is the previous container's."""
+
+    status: Literal["ready", "waiting", "failed"]
+    reason: str = ""
+    next_step: str = ""
+    grace: float = 0.0
+    pod: str = ""
+    container: str = ""
+    restarted: bool = False
+
+
+_FINAL_PULL = ("not found", "manifest unknown", "unauthorized", "denied", "no match for platform", "invalid reference")
+# Reasons of a container that waits without having failed.
+STARTING = {"ContainerCreating": "pulling image or mounting volumes", "PodInitializing": "waits for its init containers"}
+_IMAGE = "Check release_images: does the registry have this digest, and may the node pull it?"
+_CONFIG = "Make the missing Secret, ConfigMap or key, then run again."
+_CRASH = "Read the log; put the previous release back, or correct the cause and run again."
+_MEMORY = "Raise limits.memory of this workload in rollout_resources, or find the leak."
+_SCHEDULE = "Lower what it requests (rollout_resources), free a node, or add one."
+
+
+def pod_state(pod: Object, last_event: LastEvent) -> PodState:
+    """The first fault that explains the rest: scheduling, then each container, then mounts and sandbox."""
+    name, status = pod["metadata"]["name"], pod.get("status") or {}
+    if status.get("phase") == "Succeeded":
+        return PodState("ready", pod=name)
+    if scheduling := _scheduling(pod, last_event):
+        return scheduling
+    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    states = [state for container in containers for state in _container(container, name)]
+    for verdict in ("failed", "waiting"):
+        for state in states:
+            if state.status == verdict:
+                return state if verdict == "failed" else _blocked(pod, last_event) or state
+    if status.get("phase") == "Failed":
+        return PodState("failed", f"{status.get('reason', 'Failed')}: {status.get('message', '')}", _CRASH, pod=name)
+    if any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions") or []):
+        return PodState("ready", pod=name)
+    probe = last_event(pod, "Unhealthy")
+    return _blocked(pod, last_event) or PodState("waiting", f"not ready: {probe}" if probe else "starting", pod=name)
+
+
+def _scheduling(pod: Object, last_event: LastEvent) -> PodState | None:
+    condition: Object = next((one for one in (pod.get("status") or {}).get("conditions") or [] if one["type"] == "PodScheduled"), {})
+    if condition.get("status") != "False":
+        return None
+    name, message = pod["metadata"]["name"], str(condition.get("message", "")).rstrip(".")
+    if condition.get("reason") != "Unschedulable" or "unbound immediate PersistentVolumeClaims" in message:
+        return PodState("waiting", f"waits for a node: {message}", pod=name)
+    if scaled := last_event(pod, "TriggeredScaleUp"):
+        return PodState("waiting", f"waits for a new node: {scaled}", pod=name)
+    return PodState("failed", f"Unschedulable: {message}", _SCHEDULE, grace=3.0, pod=name)
+
+
+def _container(status: Object, pod: str) -> Iterator[PodState]:
+    """What one container's status says; nothing if it runs and is ready, or ended well."""
+    name, restarts = status["name"], int(status.get("restartCount", 0))
+    waiting = (status.get("state") or {}).get("waiting")
+    ended = (status.get("state") or {}).get("terminated")
+    last = (status.get("lastState") or {}).get("terminated") or {}
+    if waiting:
+        yield _waiting(waiting, last, PodState("waiting", pod=pod, container=name, restarted=restarts > 0), status)
+    elif ended and ended.get("exitCode") != 0:
+        told = _exit(ended)
+        if restarts:
+            yield PodState("failed", f"container {name} ends again and again: {told}", _after(ended), 2.0, pod, name)
+        else:
+            yield PodState("waiting", f"container {name}: {told}", _after(ended), 0.0, pod, name)
+    elif not ended and not status.get("ready"):
+        why = f", restarted {restarts} times, last {_exit(last)}" if restarts else ""
+        if restarts >= 3 and last.get("exitCode"):
+            yield PodState("failed", f"container {name} ends again and again: {_exit(last)}", _after(last), 5.0, pod, name, True)
+        elif why:
+            yield PodState("waiting", f"container {name} starting{why}", pod=pod, container=name)
+
+
+def _waiting(waiting: Object, last: Object, base: PodState, status: Object) -> PodState:
+    reason, message = str(waiting.get("reason", "")), str(waiting.get("message", "")).strip()
+
+    def failed(told: str, next_step: str, grace: float = 0.0) -> PodState:
+        return PodState("failed", f"container {base.container}: {told}", next_step, grace, base.pod, base.container, base.restarted)
+
+    if reason == "CrashLoopBackOff":
+        return failed(f"CrashLoopBackOff: {_exit(last)}, restarted {status.get('restartCount', 0)} times", _after(last))
+    if reason in ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed"):
+        final = reason == "ImagePullBackOff" or any(word in message.lower() for word in _FINAL_PULL)
+        return failed(f"{reason}: {message or status.get('image')}", _IMAGE, 0.0 if final else 5.0)
+    if reason in ("InvalidImageName", "ErrImageNeverPull", "ImageInspectError"):
+        return failed(f"{reason}: {message or status.get('image')}", _IMAGE)
+    if reason == "CreateContainerConfigError":
+        return failed(f"{reason}: {message}", _CONFIG, 1.0)
+    if reason in ("CreateContainerError", "RunContainerError", "PreStartHookError", "PostStartHookError"):
+        return failed(f"{reason}: {message}", "Correct command, securityContext or mounts of this container.", 1.0)
+    return PodState("waiting", STARTING.get(reason, reason), pod=base.pod, container=base.container)
+
+
+def _exit(ended: Object) -> str:
+    code, reason, message = ended.get("exitCode"), ended.get("reason"), str(ended.get("message") or "").strip()
+    told = f"exit code {code}" + (f", {reason}" if reason not in (None, "Error") else "")
+    return f"{told}: {message[-300:]}" if message else told
+
+
+def _after(ended: Object) -> str:
+    return _MEMORY if ended.get("reason") == "OOMKilled" else _CRASH
+
+
+def _blocked(pod: Object, last_event: LastEvent) -> PodState | None:
+    """Why containers are not even created: volumes or the sandbox. Only events say so."""
+    name = pod["metadata"]["name"]
+    if message := last_event(pod, "FailedMount", "FailedAttachVolume"):
+        missing = "not found" in message or "references non-existent" in message
+        return PodState("failed", f"FailedMount: {message}", _CONFIG if missing else "Check the volume.", 1.0 if missing else 15.0, name)
+    if message := last_event(pod, "FailedCreatePodSandBox"):
+        return PodState("failed", f"FailedCreatePodSandBox: {message}", "Check the node's network plugin and runtime.", 10.0, name)
+    return None

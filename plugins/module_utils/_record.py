@@ -1,0 +1,108 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""The release as it stands in the cluster: ConfigMap ``hsc-jit-release-<n>``, whole enough to put it back. Pure: no I/O.
+
+Status: ``started`` (objects are being applied, or the run was killed), ``deployed`` (all of it became ready), ``withdrawn`` (another
+release was put back in its place). Secrets are never part of a record.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ansible_collections.hsc.jit.plugins.module_utils._manifests import PART_OF
+from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, digest
+
+PREFIX = "hsc-jit-release-"
+LABELS = {"hsc.jit/record": "release", **PART_OF}
+SELECTOR = "hsc.jit/record=release"
+Status = Literal["started", "deployed", "withdrawn"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One recorded release. images: {name: reference}; digest: of its whole set of objects; restores: number of the one it put back."""
+
+    number: int
+    status: Status
+    digest: str
+    images: Mapping[str, str] = field(default_factory=dict)
+    run: str = ""
+    who: str = ""
+    time: str = ""
+    schema_revision: str = ""
+    restores: int = 0
+    objects: Sequence[Object] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the objects, for return values."""
+        return {name: value for name, value in asdict(self).items() if name != "objects"} | {"objects": len(self.objects)}
+
+
+def without_secrets(objects: Sequence[Object]) -> list[Object]:
+    return [obj for obj in objects if obj["kind"] != "Secret"]
+
+
+def set_digest(objects: Sequence[Object]) -> str:
+    """One hash of the whole set, whatever its order."""
+    return digest(sorted(digest(obj) for obj in without_secrets(objects)))[:32]
+
+
+def as_config_map(release: Release) -> dict[str, Any]:
+    """The record. Objects are packed: a ConfigMap holds 1 MiB."""
+    packed = gzip.compress(json.dumps(without_secrets(release.objects), sort_keys=True).encode(), mtime=0)
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": f"{PREFIX}{release.number}", "labels": LABELS},
+        "data": {"release.json": json.dumps(release.as_dict(), sort_keys=True, indent=1)},
+        "binaryData": {"objects.json.gz": base64.b64encode(packed).decode()},
+    }
+
+
+def from_config_map(config_map: Object) -> Release:
+    """ValueError: the record was damaged; the message names it."""
+    try:
+        told = json.loads(config_map["data"]["release.json"])
+        objects = json.loads(gzip.decompress(base64.b64decode(config_map["binaryData"]["objects.json.gz"])))
+        if len(objects) != told.pop("objects"):
+            raise ValueError("objects are missing")
+        return Release(objects=objects, **told)
+    except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
+        name = config_map["metadata"]["name"]
+        raise ValueError(f"ConfigMap {name} is no release record any more ({error}). Delete it; releases before it can be used.") from error
+
+
+def newest(releases: Sequence[Release]) -> Release | None:
+    return max(releases, key=lambda release: release.number, default=None)
+
+
+def deployed(releases: Sequence[Release]) -> Release | None:
+    """The newest that became ready and was not withdrawn."""
+    return newest([release for release in releases if release.status == "deployed"])
+
+
+def to_put_back(releases: Sequence[Release], number: int, run: str) -> Release | None:
+    """Which release to put back: ``number``, or (0) the last good one before the newest.
+
+    run: only if the newest release was begun by that run; otherwise that run changed nothing and there is nothing to put back.
+    Without run somebody asks by hand, and wants another release than the one that runs now (which may be one that was put back).
+    """
+    if number:
+        return next((release for release in releases if release.number == number), None)
+    current = newest(releases)
+    if current is None or (run and current.run != run):
+        return None
+    return deployed([release for release in releases if release.number < current.number and (run or release.digest != current.digest)])
+
+
+def superfluous(releases: Sequence[Release], limit: int) -> list[Release]:
+    """Those beyond the history's limit, oldest first; the two newest good ones always stay."""
+    kept = sorted((release for release in releases if release.status == "deployed"), key=lambda release: -release.number)[:2]
+    surplus = sorted(releases, key=lambda release: release.number)[: max(0, len(releases) - limit)]
+    return [release for release in surplus if release not in kept]

@@ -1,0 +1,49 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""The reports on disk: each appears whole or not at all, readable by its owner only."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hsc.jit.plugins.module_utils import _journal, _junit, _report_html, _report_text
+
+
+def read_journal(path: Path) -> tuple[list[dict[str, Any]], str]:
+    """The entries as far as the chain is sound, and what is wrong behind them. A run that was stopped before its first entry has none."""
+    entries: list[dict[str, Any]] = []
+    if not path.exists():
+        return entries, "The run was stopped before anything was looked at: there is no journal."
+    try:
+        for entry in _journal.read(path):
+            entries.append(entry)  # one by one: what is sound before a broken line is still shown
+    except _journal.BrokenChain as problem:
+        text = path.read_bytes()
+        killed = not text.endswith(b"\n") and len(entries) == text.count(b"\n")  # half a last line is what a killed writer leaves
+        return entries, "" if killed else str(problem)
+    return entries, ""
+
+
+def write(checklist: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Write the four files beside the journal; their paths by name."""
+    picture = folder / "page.png"
+    texts = {
+        "checklist.json": json.dumps(checklist, indent=2, ensure_ascii=False) + "\n",
+        "report.html": _report_html.as_html(checklist, picture.read_bytes() if picture.exists() else None),
+        "junit.xml": _junit.as_junit(checklist),
+        "summary.md": _report_text.as_markdown(checklist),
+    }
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, text in texts.items():
+        _put(folder / name, text)
+    return {name: str(folder / name) for name in texts}
+
+
+def _put(path: Path, text: str) -> None:
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False, encoding="utf-8") as file:
+        file.write(text)
+    Path(file.name).replace(path)

@@ -1,0 +1,203 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""Which cluster and namespace, and the one small client that everything uses to talk to it.
+
+Paths are the API server's own (``/apis/apps/v1/namespaces/x/deployments/y``); objects are plain dicts as the server sends them.
+Credentials, TLS and proxies come from the kubernetes library; the calls themselves go straight through its connection pool, because
+its typed layer costs 20 ms an object and hides the server's reasons.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ansible_collections.hsc.jit.plugins.module_utils import _exec
+from ansible_collections.hsc.jit.plugins.module_utils._api_problem import ApiProblem, problem_of
+from ansible_collections.hsc.jit.plugins.module_utils._exec import ExecResult
+
+__all__ = ["POOL_SIZE", "TARGET_SPEC", "ApiProblem", "Cluster", "ExecResult", "connect"]
+
+TARGET_SPEC: dict[str, Any] = {
+    "kubeconfig": {"type": "path", "aliases": ["config_file"]},
+    "context": {"type": "str"},
+    "namespace": {"type": "str", "default": "hsc-jit"},
+}
+POOL_SIZE = 16  # parallel requests of one module; more only queues in the API server's fairness
+_TIMEOUT = 30.0
+
+
+@dataclass
+class Cluster:
+    """A connection to one cluster and the namespace that relative names are in."""
+
+    server: str
+    namespace: str
+    pool: Any  # urllib3.PoolManager with the credentials' TLS
+    authorize: Callable[[], dict[str, str]]
+    api_client: Any = None  # kubernetes.client.ApiClient, for exec only
+    requests: dict[str, int] = field(default_factory=dict)  # method -> how many were sent
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        *,
+        content_type: str = "application/json",
+        timeout: float = _TIMEOUT,
+    ) -> bytes:
+        response = self._send(method, path, query, body, content_type, timeout, preload=True)
+        return bytes(response.data)
+
+    def _send(
+        self, method: str, path: str, query: Mapping[str, Any] | None, body: Any, content_type: str, timeout: float, *, preload: bool
+    ) -> Any:
+        import urllib3  # deferred: `ansible-doc` and the sanity of pure users need no client
+
+        url = self.server + path
+        given = {key: str(value).lower() if isinstance(value, bool) else value for key, value in (query or {}).items() if value is not None}
+        if given:
+            url += "?" + urlencode(given)
+        headers = {"Accept": "application/json", "User-Agent": "hsc.jit", **self.authorize()}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.requests[method] = self.requests.get(method, 0) + 1
+        try:
+            response = self.pool.request(method, url, body=data, headers=headers, timeout=timeout, retries=False, preload_content=preload)
+        except urllib3.exceptions.HTTPError as error:
+            raise ApiProblem(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}") from error
+        if response.status >= 400:
+            raise problem_of(response.status, response.data if preload else response.read())
+        return response
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        return json.loads(self.request("GET", path, query))  # type: ignore[no-any-return]
+
+    def find(self, path: str, **query: Any) -> dict[str, Any] | None:
+        """The object, or None if there is none of that name."""
+        try:
+            return self.get(path, **query)
+        except ApiProblem as problem:
+            if problem.status == 404:
+                return None
+            raise
+
+    def list(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        """All items. ``kind`` and ``apiVersion``, which the server leaves out of items, are put back."""
+        answer = self.get(path, **query)
+        kind = str(answer.get("kind", "List")).removesuffix("List")
+        return [{"kind": kind, "apiVersion": answer.get("apiVersion"), **item} for item in answer.get("items") or []]
+
+    def patch_apply(
+        self, path: str, obj: Mapping[str, Any], field_manager: str, force: bool = False, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Server-side apply with strict field validation. ``path`` is the object's own."""
+        query = {"fieldManager": field_manager, "force": force, "fieldValidation": "Strict", "dryRun": "All" if dry_run else None}
+        return json.loads(self.request("PATCH", path, query, obj, content_type="application/apply-patch+yaml"))  # type: ignore[no-any-return]
+
+    def patch_merge(self, path: str, changes: Mapping[str, Any], **query: Any) -> dict[str, Any]:
+        return json.loads(self.request("PATCH", path, query, changes, content_type="application/merge-patch+json"))  # type: ignore[no-any-return]
+
+    def create(self, path: str, obj: Mapping[str, Any], **query: Any) -> dict[str, Any]:
+        """``path`` is the collection's."""
+        return json.loads(self.request("POST", path, query, obj))  # type: ignore[no-any-return]
+
+    def replace(self, path: str, obj: Mapping[str, Any], **query: Any) -> dict[str, Any]:
+        return json.loads(self.request("PUT", path, query, obj))  # type: ignore[no-any-return]
+
+    def delete(self, path: str, propagation: str = "Background", grace_seconds: int | None = None) -> bool:
+        """False if it was not there."""
+        try:
+            self.request("DELETE", path, {"propagationPolicy": propagation, "gracePeriodSeconds": grace_seconds})
+        except ApiProblem as problem:
+            if problem.status == 404:
+                return False
+            raise
+        return True
+
+    def logs(self, pod: str, container: str | None = None, *, namespace: str | None = None, **query: Any) -> str:
+        """A container's log; query takes the API's names: tailLines, sinceSeconds, sinceTime, previous, timestamps, limitBytes."""
+        path = f"{self.namespaced('pods', namespace=namespace)}/{quote(pod)}/log"
+        return self.request("GET", path, {"container": container, **query}).decode("utf-8", "replace")
+
+    def watch(self, path: str, timeout_seconds: int, **query: Any) -> Iterator[dict[str, Any]]:
+        """Watch events ``{"type", "object"}`` until the server ends it; the caller lists again and goes on from there."""
+        parameters = {"watch": True, "timeoutSeconds": timeout_seconds, **query}
+        response = self._send("GET", path, parameters, None, "", timeout_seconds + _TIMEOUT, preload=False)
+        rest = b""
+        try:
+            for chunk in response.stream(65536, decode_content=True):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    if line:
+                        yield json.loads(line)
+        finally:
+            response.release_conn()
+
+    def namespaced(self, plural: str, api: str = "/api/v1", namespace: str | None = None) -> str:
+        """``/api/v1/namespaces/<namespace>/<plural>``"""
+        return f"{api}/namespaces/{quote(namespace or self.namespace)}/{plural}"
+
+    def exec(
+        self,
+        pod: str,
+        container: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | Path = b"",
+        stdout: Path | None = None,
+        namespace: str | None = None,
+        timeout_seconds: float = 600.0,
+    ) -> ExecResult:
+        """Run a command in a container. stdin: for one that keeps its output open while it reads. stdout: a file instead of memory."""
+        return _exec.execute(self, pod, container, argv, stdin, stdout, namespace or self.namespace, timeout_seconds)
+
+
+def _cause(error: BaseException) -> str:
+    inner = getattr(error, "reason", None)
+    return str(inner if inner is not None else error)
+
+
+def connect(params: Mapping[str, Any]) -> Cluster:
+    """A Cluster from the options of TARGET_SPEC. ValueError says what is wrong with the kubeconfig and what to do.
+
+    Without a kubeconfig: the environment's KUBECONFIG, then ~/.kube/config, then the service account of the pod we run in.
+    """
+    from kubernetes import client, config
+    from kubernetes.config.config_exception import ConfigException
+
+    settings = client.Configuration()
+    settings.connection_pool_maxsize = POOL_SIZE
+    settings.retries = False
+    path = params.get("kubeconfig") or None
+    if path and not Path(path).is_file():
+        raise ValueError(f"kubeconfig {path} does not exist. Set release_kubeconfig (or KUBECONFIG) to a readable file.")
+    try:
+        if path or not _in_pod():
+            config.load_kube_config(config_file=path, context=params.get("context") or None, client_configuration=settings)
+        else:
+            config.load_incluster_config(client_configuration=settings)
+    except ConfigException as error:
+        raise ValueError(f"No usable kubeconfig: {error}. Set release_kubeconfig and release_context.") from error
+    api_client = client.ApiClient(settings)
+
+    def authorize() -> dict[str, str]:
+        headers: dict[str, str] = {}
+        api_client.update_params_for_auth(headers, [], ["BearerToken"])
+        return {key: value for key, value in headers.items() if value}
+
+    return Cluster(
+        settings.host.rstrip("/"), params.get("namespace") or "hsc-jit", api_client.rest_client.pool_manager, authorize, api_client
+    )
+
+
+def _in_pod() -> bool:
+    return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").is_file()

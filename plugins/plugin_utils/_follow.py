@@ -1,0 +1,52 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""An action plugin that shows a module's progress while it runs. A module gets it by a three-line ``plugins/action/<module>.py``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.hsc.jit.plugins.module_utils._progress import as_line
+
+_POLL_SECONDS = 0.3
+
+
+class ProgressAction(ActionBase):
+    """Runs the module of the same name; a thread reads the progress file that the module appends to."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        with tempfile.NamedTemporaryFile(prefix="hsc-jit-progress-") as file:
+            done = threading.Event()
+            follower = threading.Thread(target=_follow, args=(Path(file.name), done), daemon=True)
+            follower.start()
+            try:
+                arguments = {**self._task.args, "progress_file": file.name}
+                result.update(self._execute_module(module_name=self._task.action, module_args=arguments, task_vars=task_vars))
+            finally:
+                done.set()
+                follower.join()
+        result.get("invocation", {}).get("module_args", {}).pop("progress_file", None)
+        return result
+
+
+def _follow(path: Path, done: threading.Event) -> None:
+    """Show each new line; one last look after the module ended."""
+    display = Display()
+    rest = b""
+    with path.open("rb") as file:
+        while True:
+            last = done.wait(_POLL_SECONDS)
+            *lines, rest = (rest + file.read()).split(b"\n")
+            for line in lines:
+                display.display("  " + as_line(json.loads(line)), color="bright gray")
+            if last:
+                return

@@ -1,0 +1,1 @@
+"""The domain: catalogue, prediction, manuals, answers, streams. Knows nothing of Flask."""

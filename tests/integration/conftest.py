@@ -1,0 +1,52 @@
+"""Fixtures of the tests on a real cluster: the local one (`make cluster`), or the one that HSC_TEST_KUBECONFIG names."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster, connect
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> str:
+    path = os.environ.get("HSC_TEST_KUBECONFIG", "/var/lib/hsc-jit-local/kubeconfig")
+    if not Path(path).exists():
+        pytest.fail(f"There is no cluster to test on: {path} does not exist. Run `make cluster`, or set HSC_TEST_KUBECONFIG.")
+    return path
+
+
+@pytest.fixture(scope="session")
+def product(kubeconfig) -> Cluster:
+    """The deployed product's namespace."""
+    cluster = connect({"kubeconfig": kubeconfig, "namespace": "hsc-jit"})
+    if cluster.find(cluster.namespaced("deployments", "/apis/apps/v1") + "/hsc-jit-backend") is None:
+        pytest.fail("The product is not deployed in the local cluster. Run `make deploy`.")
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def images(product) -> dict[str, str]:
+    """Images of the deployed product by name, as its newest release records them."""
+    records = product.list(product.namespaced("configmaps"), labelSelector="hsc.jit/record=release")
+    newest = max(records, key=lambda record: int(record["metadata"]["name"].rsplit("-", 1)[1]))
+    return json.loads(newest["data"]["release.json"])["images"]
+
+
+@pytest.fixture
+def namespace(kubeconfig):
+    """A namespace of this test alone, gone afterwards; labelled like the product's (Pod Security restricted)."""
+    name = f"test-{secrets.token_hex(4)}"
+    cluster = connect({"kubeconfig": kubeconfig, "namespace": name})
+    labels = {"pod-security.kubernetes.io/enforce": "restricted", "app.kubernetes.io/managed-by": "hsc.jit-tests"}
+    cluster.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+    yield name
+    cluster.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def cluster(kubeconfig, namespace) -> Cluster:
+    return connect({"kubeconfig": kubeconfig, "namespace": namespace})

@@ -1,0 +1,256 @@
+"""What goes wrong with a deployment, for real, on the deployed product: each fault is refused or rolled back with its reason.
+
+Needs the product in the local cluster (`make deploy`). Each test breaks one thing, runs the whole playbook, and mends it again.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DOOR = os.environ.get("HSC_TEST_URL", "http://127.0.0.1:8000")
+pytestmark = pytest.mark.cluster
+
+
+class Run:
+    """One run of deploy.yml to its end. rows: {id: [(verdict, message)]} of its checklist.json."""
+
+    def __init__(self, kubeconfig, evidence, images, **variables):
+        extra = {"release_images": images, "release_evidence_dir": str(evidence), **variables}
+        started = time.monotonic()
+        result = subprocess.run(
+            [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/local", "deploy.yml", "-e", json.dumps(extra)],
+            cwd=ROOT, env={**os.environ, "KUBECONFIG": kubeconfig, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        self.seconds = time.monotonic() - started
+        self.returncode, self.output = result.returncode, result.stdout + result.stderr
+        journals = sorted(evidence.glob("*/checklist.json"))
+        assert journals, self.output[-3000:]
+        self.report = json.loads(journals[-1].read_text())
+        entries = (json.loads(line) for line in (journals[-1].parent / "journal.jsonl").read_text().splitlines())
+        self.findings = [entry["data"] for entry in entries if entry["kind"] == "finding"]
+
+    def messages(self, row, verdict):
+        return [f"{one['message']} {one['next_step']}" for one in self.findings if (one["id"], one["verdict"]) == (row, verdict)]
+
+
+@pytest.fixture
+def deploy(kubeconfig, tmp_path, images, record_property):
+    def _deploy(**variables):
+        run = Run(kubeconfig, tmp_path, variables.pop("images", images), **variables)
+        record_property("seconds", round(run.seconds, 1))
+        return run
+
+    return _deploy
+
+
+def specs(product):
+    """What a refused deployment must not move: generation of every workload, data of every ConfigMap and Secret."""
+    found = {}
+    for plural, api in [
+        ("deployments", "/apis/apps/v1"),
+        ("statefulsets", "/apis/apps/v1"),
+        ("configmaps", "/api/v1"),
+        ("secrets", "/api/v1"),
+    ]:
+        for item in product.list(product.namespaced(plural, api)):
+            found[plural, item["metadata"]["name"]] = item["metadata"].get("generation") or json.dumps(item.get("data"), sort_keys=True)
+    return found
+
+
+class Probe:
+    """Asks /health ten times a second from a thread and counts what did not answer 200."""
+
+    def __enter__(self):
+        self.failed, self.asked, self.done = 0, 0, threading.Event()
+        self.thread = threading.Thread(target=self._ask)
+        self.thread.start()
+        return self
+
+    def _ask(self):
+        while not self.done.wait(0.1):
+            self.asked += 1
+            try:
+                with urllib.request.urlopen(f"{DOOR}/health", timeout=5) as answer:
+                    self.failed += answer.status != 200
+            except (OSError, urllib.error.URLError):
+                self.failed += 1
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.thread.join()
+
+
+def test_a_tag_instead_of_a_digest_is_refused_before_anything_changes(product, deploy, images):
+    before = specs(product)
+    run = deploy(images={**images, "service": "localhost:5001/hsc-jit-service:v3.2"})
+    assert run.returncode == 2
+    assert any("v3.2" in message for message in run.messages("PF-06", "fail")), run.findings
+    assert specs(product) == before
+
+
+def test_an_image_that_is_not_in_the_registry_is_refused(product, deploy, images):
+    before = specs(product)
+    run = deploy(images={**images, "service": "localhost:5001/hsc-jit-service@sha256:" + "0" * 64})
+    assert run.returncode == 2
+    assert any("000000" in message for message in run.messages("PF-06", "fail")), run.findings
+    assert specs(product) == before
+
+
+def test_a_missing_secret_key_is_named_with_who_wants_it(product, deploy):
+    secret = product.get(product.namespaced("secrets") + "/hsc-secrets")
+    path = product.namespaced("secrets") + "/hsc-secrets"
+    product.patch_merge(path, {"data": {"gemini-key": None}})
+    try:
+        before = specs(product)
+        run = deploy(release_secret_values={})
+        assert run.returncode == 2
+        assert any("gemini-key" in message and "hsc-secrets" in message for message in run.messages("PF-04", "fail")), run.findings
+        assert specs(product) == before
+    finally:
+        product.patch_merge(path, {"data": secret["data"]})
+
+
+def test_too_little_disk_is_refused_with_the_figures(product, deploy, kubeconfig):
+    """The disk is really filled, by a file without a name: it goes with this process, whatever happens."""
+    folder = Path(kubeconfig).parent
+    free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
+    path = folder / "filler"
+    with path.open("wb") as file:
+        path.unlink()
+        os.posix_fallocate(file.fileno(), 0, max(free - 9 * 10**9, 1))
+        node = product.list("/api/v1/nodes")[0]["metadata"]["name"]
+        until(lambda: max(free_bytes(product, node)) < 10**10, 150)
+        before = specs(product)
+        run = deploy()
+    assert run.returncode == 2
+    assert any("GB free" in message and "10.0 GB" in message for message in run.messages("PF-02", "fail")), run.findings
+    assert specs(product) == before
+    until(lambda: min(free_bytes(product, node)) > 10**10, 150)
+
+
+def free_bytes(product, node):
+    """What the kubelet says of the node's file system and of each claim's volume: it looks at the latter once a minute only."""
+    summary = product.get(f"/api/v1/nodes/{node}/proxy/stats/summary")
+    volumes = [volume for pod in summary["pods"] for volume in pod.get("volume", []) if "pvcRef" in volume]
+    return [one["availableBytes"] for one in [summary["node"]["fs"], *volumes]]
+
+
+def until(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(1)
+
+
+def test_postgres_down_means_that_nothing_changes(product, deploy):
+    path = product.namespaced("statefulsets", "/apis/apps/v1") + "/hsc-jit-postgres"
+    product.patch_merge(path, {"spec": {"replicas": 0}})
+    try:
+        until(lambda: product.find(product.namespaced("pods") + "/hsc-jit-postgres-0") is None, 60)
+        before = specs(product)
+        # Forced, because whoever scaled it to 0 owns that field now: without, the dry run (PF-03) stops the release even earlier.
+        run = deploy(release_log_level="DEBUG", release_force_conflicts=True)
+        assert run.returncode == 2
+        assert any("port 5432 failed: Connection refused" in message for message in run.messages("MG-02", "fail")), run.findings
+        assert specs(product) == before
+    finally:
+        product.patch_merge(path, {"spec": {"replicas": 1}})
+        until(lambda: ready(product, "hsc-jit-postgres-0"), 120)
+
+
+def ready(product, pod):
+    found = product.find(product.namespaced("pods") + f"/{pod}") or {}
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in (found.get("status") or {}).get("conditions", []))
+
+
+def test_a_migration_that_fails_leaves_the_running_release(product, deploy, images):
+    """The image of another program has no app.migrate: the Job fails, its log says so, and no workload was touched."""
+    workloads = {key: value for key, value in specs(product).items() if key[0] == "deployments"}
+    with Probe() as probe:
+        run = deploy(images={**images, "service": images["redis"]})
+    assert run.returncode == 2
+    assert any("No module named 'app'" in message for message in run.messages("MG-02", "fail")), run.findings
+    assert {key: value for key, value in specs(product).items() if key[0] == "deployments"} == workloads
+    assert (probe.failed, probe.asked > 10) == (0, True)
+
+
+def test_a_rollout_that_fails_is_put_back_while_users_notice_nothing(product, deploy):
+    """Backend pods get too little memory to start: OOMKilled is reported, and the previous release stands again."""
+    resources = {"backend": {"requests": {"cpu": "100m", "memory": "16Mi"}, "limits": {"memory": "24Mi"}}}
+    defaults = yaml.safe_load((ROOT / "roles/rollout/defaults/main.yml").read_text())["rollout_resources"]
+    path = product.namespaced("deployments", "/apis/apps/v1") + "/hsc-jit-backend"
+    before = product.get(path)["spec"]["template"]
+    with Probe() as probe:
+        run = deploy(rollout_resources={**defaults, **resources})
+    assert run.returncode == 2
+    assert any("OOMKilled" in message for message in run.messages("RO-02", "fail")), run.findings
+    assert run.messages("RO-03", "pass"), run.findings
+    assert product.get(path)["spec"]["template"]["spec"]["containers"] == before["spec"]["containers"]
+    assert (probe.failed, probe.asked > 10) == (0, True)
+
+
+def test_a_node_that_is_not_ready_is_refused(product, deploy, kubeconfig):
+    """The kubelet is stopped, as when a machine hangs."""
+    import signal
+
+    node = product.list("/api/v1/nodes")[0]["metadata"]["name"]
+    pid_file = Path(kubeconfig).parent / "nodes" / node / "run" / "kubelet.pid"
+    if not pid_file.exists():
+        pytest.skip(f"node {node} is not one of the local cluster: its kubelet is not ours to stop")
+    pid = int(pid_file.read_text().split()[0])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        until(lambda: condition(product, node) != "True", 120)
+        before = specs(product)
+        run = deploy()
+        assert run.returncode == 2
+        assert any(node in message for message in run.messages("PF-01", "fail")), run.findings
+        assert specs(product) == before
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: condition(product, node) == "True", 120)
+    until(lambda: ready(product, "hsc-jit-postgres-0") and ready(product, "hsc-jit-redis-0"), 120)
+
+
+def condition(product, node):
+    conditions = product.get(f"/api/v1/nodes/{node}")["status"]["conditions"]
+    return next(one["status"] for one in conditions if one["type"] == "Ready")
+
+
+def test_nothing_to_do_changes_nothing(product, deploy):
+    """First back to what the inventory says, then once more: every object keeps its resourceVersion, and no task is `changed`."""
+    assert deploy().returncode == 0
+    before = versions(product)
+    run = deploy()
+    assert run.returncode == 0, run.output[-3000:]
+    assert "changed=0" in run.output
+    assert versions(product) == before
+    assert run.seconds <= 60  # 40 s on an idle machine; see docs/benchmarks.md
+
+
+def versions(product):
+    found = {}
+    for plural, api in [
+        ("deployments", "/apis/apps/v1"), ("statefulsets", "/apis/apps/v1"), ("services", "/api/v1"), ("configmaps", "/api/v1"),
+        ("secrets", "/api/v1"), ("networkpolicies", "/apis/networking.k8s.io/v1"), ("cronjobs", "/apis/batch/v1"),
+    ]:  # fmt: skip
+        for item in product.list(product.namespaced(plural, api)):
+            # replicas and generation are the HPA's; the spec of the pods and all data are ours
+            ours = (
+                {key: item.get(key) for key in ("data", "spec")}
+                if plural in ("configmaps", "secrets")
+                else item["metadata"].get("generation")
+            )
+            found[plural, item["metadata"]["name"]] = json.dumps(ours, sort_keys=True)
+    return found

@@ -1,0 +1,135 @@
+"""One run at a time, with real playbooks on a real API server: refused, killed, given back."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._lease import Holder, Keeper, Slot
+from ansible_collections.hsc.jit.plugins.module_utils._lease_keeper import has_ended
+
+pytestmark = pytest.mark.cluster
+ROOT = Path(__file__).parents[2]
+PLAYBOOK = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - hsc.jit.lease: {kubeconfig: "%s", namespace: "%s", lease_namespace: "%s", run: "%s"}
+      register: lease
+    - ansible.builtin.copy: {content: "{{ lease | to_json }}", dest: "%s", mode: "0600"}
+    - ansible.builtin.pause: {seconds: %d}
+"""
+
+
+@pytest.fixture
+def slot(namespace):
+    return Slot(namespace, "hsc-jit", 20)
+
+
+@pytest.fixture
+def play(kubeconfig, slot, tmp_path):
+    """Start a playbook that takes the lease and then works for some seconds; (process, file with its result)."""
+
+    def start(name, seconds):
+        result = tmp_path / f"{name}.json"
+        playbook = tmp_path / f"{name}.yml"
+        playbook.write_text(PLAYBOOK % (kubeconfig, slot.release, slot.namespace, name, result, seconds))
+        environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+        command = [Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local", playbook]
+        command += ["-e", f"ansible_python_interpreter={sys.executable}"]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        return process, result
+
+    @contextmanager
+    def _play(name, seconds=120):
+        process, result = start(name, seconds)
+        try:
+            yield process, result
+        finally:
+            process.kill()
+            process.communicate()
+
+    return _play
+
+
+def wait_for(what, seconds, why):
+    """The seconds until ``what()`` is true."""
+    began = time.monotonic()
+    while not what():
+        assert time.monotonic() - began < seconds, why
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def keeper(cluster, slot, name="test", pid=0):
+    return Keeper(cluster, slot, Holder(f"{name}@test:{pid}/run"), lambda: datetime.now(UTC), time.sleep, has_ended)
+
+
+def holder(cluster, slot):
+    lease = keeper(cluster, slot).read()
+    return ((lease or {}).get("spec") or {}).get("holderIdentity")
+
+
+def test_of_many_runs_at_the_same_moment_exactly_one_goes_on(cluster, slot):
+    for number in range(5):
+        one = Slot(slot.namespace, f"race-{number}", 20)
+        with ThreadPoolExecutor(20) as pool:
+            verdicts = list(pool.map(lambda run, one=one: keeper(cluster, one, f"run{run}").take()[0].verdict, range(20)))
+        assert sorted(verdicts) == ["fail"] * 19 + ["pass"]
+
+
+def test_the_second_playbook_is_refused_and_told_who_works(cluster, slot, play):
+    with play("first") as (_, result):
+        wait_for(result.exists, 30, "the first playbook did not take the lease")
+        with play("second") as (second, _):
+            output, _ = second.communicate(timeout=30)
+        assert second.returncode == 2
+        assert "PF-90 fail: Release hsc-jit:" in output and "/first is at work since" in output
+        assert holder(cluster, slot) == json.loads(result.read_text())["lease"]["holder"]
+        began = time.monotonic()
+        assert keeper(cluster, slot).take()[0].verdict == "fail"
+        assert time.monotonic() - began < 3
+
+
+def test_a_killed_run_frees_the_lease_within_seconds(cluster, slot, play):
+    with play("killed") as (process, result):
+        wait_for(result.exists, 30, "the playbook did not take the lease")
+        os.kill(process.pid, signal.SIGKILL)
+        assert wait_for(lambda: not holder(cluster, slot), 5, "the lease was not given back") < 5
+    with play("next", seconds=0) as (process, _):
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+
+
+def test_a_run_whose_keeper_was_lost_too_is_replaced_at_once(cluster, slot, play):
+    with play("killed") as (process, result):
+        wait_for(result.exists, 30, "the playbook did not take the lease")
+        os.kill(process.pid, signal.SIGSTOP)  # the run stands still, so its keeper goes on
+        before = keeper(cluster, slot).read()["spec"]["renewTime"]
+        wait_for(lambda: keeper(cluster, slot).read()["spec"]["renewTime"] != before, 10, "the lease was not renewed")
+        lease = keeper(cluster, slot).read()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        wait_for(lambda: not holder(cluster, slot), 5, "the lease was not given back")
+        now = keeper(cluster, slot).read()["metadata"]["resourceVersion"]
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{slot.namespace}/leases/{slot.name}"
+        lease["metadata"]["resourceVersion"] = now  # as if the machine had lost both processes in the same moment
+        cluster.replace(path, lease)
+    began = time.monotonic()
+    finding, _ = keeper(cluster, slot).take()
+    assert finding.verdict == "pass" and "process has ended" in finding.message
+    assert time.monotonic() - began < 3
+
+
+def test_a_run_that_ends_gives_the_lease_back(cluster, slot, play):
+    with play("short", seconds=0) as (process, result):
+        process.communicate(timeout=30)
+        assert process.returncode == 0 and json.loads(result.read_text())["changed"] is False
+        wait_for(lambda: not holder(cluster, slot), 5, "the lease was not given back")

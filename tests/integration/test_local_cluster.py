@@ -1,0 +1,217 @@
+"""A second local cluster beside the first: killed half-made, repaired after kill -9 of everything, and gone without a trace."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import urllib3
+from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node as nodes
+from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
+from ansible_collections.hsc.jit.plugins.module_utils._image_layer import MANIFEST, Blob
+from ansible_collections.hsc.jit.plugins.module_utils._image_registry import Registry
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import from_options
+from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+
+ROOT = Path(__file__).parents[2]
+STATE = Path("/var/lib/hsc-jit-twin")
+OPTIONS = {
+    "local_cluster_name": "twin",
+    "local_cluster_nodes": 3,
+    "local_cluster_subnet": "10.92.0.0/24",
+    "local_cluster_pod_cidr": "10.246.0.0/16",
+    "local_cluster_service_cidr": "10.98.0.0/16",
+    "local_cluster_registry_port": 5012,
+    "local_cluster_ports": {"18088": 30888},
+}
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+
+def command(**changes):
+    extra = json.dumps({**OPTIONS, **changes})
+    return [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/local", "playbooks/local_cluster.yml", "-e", extra]
+
+
+def play(**changes):
+    """(exit code, seconds, output) of the playbook."""
+    environment = {**os.environ, "ANSIBLE_CONFIG": "ansible.cfg", "ANSIBLE_NOCOLOR": "1"}
+    began = time.monotonic()
+    done = subprocess.run(command(**changes), cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, time.monotonic() - began, done.stdout + done.stderr
+
+
+def up(**changes):
+    returncode, seconds, output = play(**changes)
+    assert returncode == 0, output[-4000:]
+    return seconds, output
+
+
+def traces():
+    """Everything of the host that a cluster could leave behind, as sets of lines. The host's own and the first cluster's are in both."""
+    return {
+        "links": set(re.findall(r"^\d+: ([^:@]+)", run("ip", "-o", "link"), re.MULTILINE)),
+        "routes": set(run("ip", "route").splitlines()),
+        "netns": set(run("ip", "netns").splitlines()),
+        "iptables": set(re.findall(r"^(?:-A .*|:\S+ \S+)", run("iptables-save"), re.MULTILINE)),
+        "mounts": {line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()},
+        "state": {str(path) for path in Path("/var/lib").glob("hsc-jit-*")},
+        "folders": {str(path) for path in map(Path, ["/etc/kubernetes", "/etc/cni", "/var/lib/kubelet", "/var/lib/etcd"]) if path.exists()},
+        "cgroups": {str(path) for path in Path("/sys/fs/cgroup").rglob("hsc-jit-*")},
+        "processes": {
+            line
+            for path in Path("/proc").glob("[0-9]*/cmdline")
+            if str(STATE) in (line := text(path)) or "hsc-jit-twin" in line
+        },
+    }  # fmt: skip
+
+
+def text(path):
+    try:
+        return path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def run(*argv):
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+
+
+def word():
+    return kubectl("exec", "keeper", "--", "cat", "/kept/word")
+
+
+def settings():
+    plain = {key.removeprefix("local_cluster_"): value for key, value in OPTIONS.items()}
+    return from_options({**plain, "state_root": "/var/lib", "cache_dir": "/nowhere", "source_dir": "/nowhere"})
+
+
+def kubectl(*argv):
+    return run(str(STATE / "bin/kubectl"), f"--kubeconfig={STATE}/kubeconfig", *argv)
+
+
+def until(true, seconds, what):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, what()
+        time.sleep(1)
+
+
+CLAIM = """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: kept}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10Mi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: keeper}
+spec:
+  restartPolicy: Always
+  securityContext: {fsGroup: 10001} # the image runs as 10001, and a new volume is root's
+  containers:
+    - name: keeper
+      image: %s
+      command: [sh, -c, "test -f /kept/word || echo written once by $(hostname) > /kept/word; exec sleep 100000"]
+      volumeMounts: [{name: kept, mountPath: /kept}]
+  volumes: [{name: kept, persistentVolumeClaim: {claimName: kept}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def image(kubeconfig):
+    """An image with a shell that the second cluster's nodes can pull: the first cluster's, from its registry."""
+    product = connect({"kubeconfig": kubeconfig, "namespace": "hsc-jit"})
+    found = product.get(product.namespaced("statefulsets", "/apis/apps/v1") + "/hsc-jit-redis")
+    return found["spec"]["template"]["spec"]["containers"][0]["image"]
+
+
+def test_from_half_made_to_gone(image, tmp_path):
+    play(local_cluster_state="absent")
+    before = traces()
+
+    half = subprocess.Popen(command(), cwd=ROOT, env={**os.environ, "ANSIBLE_CONFIG": "ansible.cfg"},
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    until((STATE / "nodes/twin-0/run/containerd.pid").exists, 120, lambda: "the first node was never begun")
+    os.killpg(half.pid, 9)
+    half.wait()
+    assert not (STATE / "initialised").exists()
+
+    try:
+        seconds, output = up()
+        assert "beginning again" in output or "half-made" in output
+        print(f"up with three nodes after a half-made one: {seconds:.0f} s")
+        nodes_ready = kubectl("get", "nodes", "--no-headers").splitlines()
+        assert [line.split()[1] for line in nodes_ready] == ["Ready"] * 3
+
+        registry = image.split("/")[0]
+        copied = image.replace(registry, f"localhost:{OPTIONS['local_cluster_registry_port']}")
+        copy_image(image, copied, tmp_path)
+        subprocess.run([str(STATE / "bin/kubectl"), f"--kubeconfig={STATE}/kubeconfig", "apply", "-f", "-"],
+                       input=CLAIM % copied, text=True, check=True, capture_output=True)  # fmt: skip
+        kubectl("wait", "--for=condition=Ready", "pod/keeper", "--timeout=90s")
+        # Ready means that the shell runs, not that it has written already.
+        until(lambda: "written once" in word(), 20, lambda: kubectl("describe", "pod", "keeper"))
+        written = word()
+
+        victims = [pid for node in settings().all_nodes() for pid in nodes.processes(node)]
+        victims += [pid for path in (STATE / "run").glob("*.pid") if (pid := process.pid_of(path))]
+        assert len(victims) > 20
+        process.end(victims)  # kill -9 of everything at once: what a power cut leaves
+        seconds, output = up()
+        print(f"repaired after kill -9 of {len(victims)} processes: {seconds:.0f} s")
+        assert "changed=1" in output
+        until(lambda: "1/1" in kubectl("get", "pod", "keeper", "--no-headers"), 90, lambda: kubectl("describe", "pod", "keeper"))
+        assert kubectl("exec", "keeper", "--", "cat", "/kept/word") == written
+
+        seconds, output = up()
+        assert "changed=0" in output
+        print(f"nothing to do: {seconds:.1f} s")
+        assert seconds < 15
+
+        code, _, output = play(local_cluster_subnet="10.93.0.0/24")
+        assert code != 0
+        assert "10.93.0.0/24" in output and "make destroy" in output
+    finally:
+        code, seconds, output = play(local_cluster_state="absent")
+    assert code == 0, output
+    print(f"destroyed: {seconds:.0f} s")
+    after = traces()
+    assert {name: after[name] ^ before[name] for name in before if after[name] != before[name]} == {}
+
+
+def copy_image(source, target, folder):
+    """From one registry of a local cluster into another, over HTTP as any client would."""
+    name, digest = source.partition("/")[2].split("@")
+    base = f"http://127.0.0.1:{source.split('/')[0].rpartition(':')[2]}/v2/{name}"
+
+    def fetch(path, described, size):
+        file = folder / described.replace(":", "-")
+        file.write_bytes(urllib3.request("GET", f"{base}/{path}/{described}", headers={"Accept": MANIFEST}).data)
+        assert size in (None, file.stat().st_size)
+        return Blob(described, file.stat().st_size, file)
+
+    manifest = fetch("manifests", digest, None)
+    parts = json.loads(manifest.path.read_text())
+    blobs = [fetch("blobs", part["digest"], part["size"]) for part in [parts["config"], *parts["layers"]]]
+    Registry(target.split("/")[0]).push(name, manifest, blobs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"local_cluster_nodes": 0}, "nodes is 0"),
+        ({"local_cluster_name": "Twin_1"}, "1 to 11 characters"),
+        ({"local_cluster_subnet": "8.8.8.0/24"}, "must be a private /24 network"),
+        ({"local_cluster_pod_cidr": "10.98.0.0/16"}, "overlaps"),
+        ({"local_cluster_registry_port": 5001}, "Port 5001 of 127.0.0.1 is taken"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_made(kubeconfig, changes, said):
+    code, _, output = play(**changes)
+    assert code != 0
+    assert said in output.replace("\n", " "), output[-1500:]
+    assert not STATE.exists()

@@ -1,0 +1,219 @@
+"""The release engine on a real cluster: what is written, what is not, what is reported and how fast, and the way back."""
+
+import time
+
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils import _manifests
+from ansible_collections.hsc.jit.plugins.module_utils._module import Context
+from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from ansible_collections.hsc.jit.plugins.module_utils._release import Engine
+from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
+
+pytestmark = pytest.mark.cluster
+DEFAULTS = {
+    "objects": [],
+    "components": [],
+    "images": {},
+    "secrets": {},
+    "force_conflicts": False,
+    "field_manager": "hsc.jit",
+    "wait_seconds": 60.0,
+    "history_limit": 10,
+    "release_to": 0,
+    "run": None,
+    "only_this_run": False,
+    "way_back": {},
+    "schema_revision": None,
+    "journal": None,
+}
+SECURITY = {"runAsNonRoot": True, "runAsUser": 65535, "seccompProfile": {"type": "RuntimeDefault"}}
+CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+@pytest.fixture(scope="session")
+def pause(kubeconfig):
+    """An image that is on every node: the sandbox's."""
+    from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+
+    images = [
+        name for node in connect({"kubeconfig": kubeconfig}).list("/api/v1/nodes") for i in node["status"]["images"] for name in i["names"]
+    ]
+    return next(name for name in images if "pause" in name)
+
+
+@pytest.fixture
+def release(cluster):
+    """Carry out one call of the module's work: release("present", objects=[…], check_mode=…) -> Outcome"""
+
+    def call(state, *, check_mode=False, **params):
+        return getattr(Engine(Context({**DEFAULTS, **params}, check_mode, Progress(), cluster)), state)()
+
+    return call
+
+
+def config(name="settings", **data):
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def workload(image, name="web", **container):
+    one = {
+        "name": "web",
+        "image": image,
+        "securityContext": CONTAINER,
+        "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}},
+        **container,
+    }
+    spec = {"securityContext": SECURITY, "terminationGracePeriodSeconds": 0, "containers": [one]}
+    selector = {"matchLabels": {"app": name}}
+    body = {"replicas": 2, "selector": selector, "template": {"spec": spec}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": body}
+
+
+def stamped(cluster, *objects):
+    pairs = [(str(number), _manifests.stamp(obj, "30-workloads", cluster.namespace)) for number, obj in enumerate(objects)]
+    return _manifests.complete(pairs)
+
+
+def verdicts(outcome):
+    return {finding.id: finding.verdict for finding in outcome.findings}
+
+
+def versions(cluster):
+    kinds = [cluster.namespaced("configmaps"), cluster.namespaced("secrets"), cluster.namespaced("deployments", "/apis/apps/v1")]
+    return {
+        item["metadata"]["uid"]: item["metadata"].get("generation") or item["metadata"]["resourceVersion"]
+        for k in kinds
+        for item in cluster.list(k)
+    }
+
+
+def writes(cluster):
+    return {method: count for method, count in cluster.requests.items() if method != "GET"}
+
+
+def test_first_again_changed_and_back(release, cluster, pause):
+    objects = stamped(cluster, config(A="1"), workload(pause), config("gone", B="2"))
+    first = release("present", objects=objects, run="one", secrets={"hsc-secrets": {"redis-url": "redis://x", "gemini-key": "k"}})
+    assert verdicts(first) == {"RO-01": "pass", "RO-02": "pass"}
+    assert first.before != first.after
+    assert first.facts["release"]["number"] == 1
+    assert len(cluster.get(f"{cluster.namespaced('secrets')}/hsc-jit-generated")["data"]) == 3
+
+    before, cluster.requests = versions(cluster), {}
+    again = release("present", objects=objects, run="two", secrets={"hsc-secrets": {"redis-url": "redis://x", "gemini-key": "k"}})
+    assert (again.before, writes(cluster), versions(cluster)) == (again.after, {}, before)
+    assert again.facts["release"]["number"] == 1
+
+    changed = stamped(cluster, config(A="2"), workload(pause, args=["new"]))
+    assert release("present", objects=changed, run="three").facts["release"]["number"] == 2
+    with pytest.raises(ApiProblem):
+        cluster.get(f"{cluster.namespaced('configmaps')}/gone")
+
+    assert verdicts(release("previous", run="four", only_this_run=True))["RO-03"] == "pass"
+    assert cluster.get(f"{cluster.namespaced('configmaps')}/settings")["data"] == {"A": "2"}, "run four had applied nothing"
+    back = release("previous", run="three", only_this_run=True)
+    assert verdicts(back)["RO-03"] == "pass"
+    assert cluster.get(f"{cluster.namespaced('configmaps')}/settings")["data"] == {"A": "1"}
+    assert cluster.get(f"{cluster.namespaced('configmaps')}/gone")["data"] == {"B": "2"}
+    assert back.facts["release"] | {"number": 3, "restores": 1, "status": "deployed"} == back.facts["release"]
+
+
+def test_check_mode_predicts_and_writes_nothing(release, cluster, pause):
+    objects = stamped(cluster, config(A="1"), workload(pause))
+    before, cluster.requests = versions(cluster), {}
+    predicted = release("present", objects=objects, check_mode=True)
+    assert versions(cluster) == before
+    assert predicted.before != predicted.after
+    actual = release("present", objects=objects)
+    assert (predicted.before, predicted.after) == (actual.before, actual.after)
+
+
+def test_one_refused_object_and_nothing_is_applied(release, cluster, pause):
+    wrong = workload(pause)
+    wrong["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"] = "Sometimes"
+    outcome = release("present", objects=stamped(cluster, config(A="1"), wrong))
+    (finding,) = outcome.findings
+    assert finding.verdict == "fail"
+    assert "imagePullPolicy" in finding.message
+    with pytest.raises(ApiProblem):
+        cluster.get(f"{cluster.namespaced('configmaps')}/settings")
+
+
+def test_a_change_by_hand_is_named_and_overwritten_only_when_told_to(release, cluster):
+    objects = stamped(cluster, config(A="1"))
+    release("present", objects=objects)
+    path = f"{cluster.namespaced('configmaps')}/settings"
+    cluster.patch_merge(path, {"data": {"A": "by hand"}}, fieldManager="kubectl-edit")
+    (finding,) = release("present", objects=objects).findings
+    assert "kubectl-edit" in finding.message
+    assert "release_force_conflicts" in finding.next_step
+    release("present", objects=objects, force_conflicts=True)
+    assert cluster.get(path)["data"] == {"A": "1"}
+
+
+def test_what_others_made_is_not_pruned(release, cluster):
+    theirs = {**config("theirs"), "metadata": {"name": "theirs", "labels": _manifests.PART_OF}}
+    cluster.create(cluster.namespaced("configmaps"), theirs)
+    release("present", objects=stamped(cluster, config(A="1")))
+    release("present", objects=stamped(cluster, config("other", A="1")))
+    names = {item["metadata"]["name"] for item in cluster.list(cluster.namespaced("configmaps"))}
+    assert "theirs" in names
+    assert "settings" not in names
+
+
+def test_replicas_are_the_autoscalers(release, cluster, pause):
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    metric = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
+    spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 9, "metrics": [metric]}
+    hpa = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}, "spec": spec}
+    release("present", objects=stamped(cluster, workload(pause), hpa))
+    path = f"{cluster.namespaced('deployments', '/apis/apps/v1')}/web"
+    cluster.patch_merge(f"{path}/scale", {"spec": {"replicas": 3}})
+    release("present", objects=stamped(cluster, workload(pause, args=["new"]), hpa))
+    assert cluster.get(path)["spec"]["replicas"] == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"image": "localhost:1/none@sha256:" + "0" * 64}, "ImagePull"),
+        ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "hsc-jit-generated", "key": "none"}}}]}, "none"),
+        ({"command": ["/does-not-exist"]}, "does-not-exist"),
+        ({"resources": {"requests": {"cpu": "999"}}}, "Insufficient cpu"),
+    ],
+    ids=["image", "key", "command", "cpu"],
+)
+def test_a_fault_is_reported_with_its_reason_within_seconds(release, cluster, pause, fault, words):
+    started = time.monotonic()
+    outcome = release("present", objects=stamped(cluster, workload(**{"image": pause, **fault})), run="r")
+    took = time.monotonic() - started
+    assert verdicts(outcome)["RO-02"] == "fail"
+    assert words in outcome.findings[-1].message
+    assert took < 15
+    assert outcome.facts["release"]["status"] == "started"
+
+
+def test_quota_is_reported_before_or_during_the_rollout(release, cluster, pause):
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}}
+    cluster.create(cluster.namespaced("resourcequotas"), quota)
+    outcome = release("present", objects=stamped(cluster, workload(pause)))
+    assert "exceeded quota" in outcome.findings[-1].message
+
+
+def test_what_was_corrected_outside_is_seen_by_the_next_run_at_once(release, cluster, pause):
+    """The pod waits in ImagePullBackOff or CrashLoopBackOff; its cause is gone; nobody wants to wait for the kubelet's next try."""
+    objects = stamped(cluster, workload(pause, command=["/does-not-exist"]))
+    assert verdicts(release("present", objects=objects))["RO-02"] == "fail"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        pods = cluster.list(cluster.namespaced("pods"))
+        waiting = [
+            (one["state"].get("waiting") or {}).get("reason") for pod in pods for one in pod["status"].get("containerStatuses") or []
+        ]
+        if "CrashLoopBackOff" in waiting:
+            break
+        time.sleep(1)
+    before = {pod["metadata"]["uid"] for pod in pods}
+    release("present", objects=objects)
+    stay = {pod["metadata"]["uid"] for pod in cluster.list(cluster.namespaced("pods")) if not pod["metadata"].get("deletionTimestamp")}
+    assert not before <= stay

@@ -1,0 +1,160 @@
+"""Every manifest renders for every inventory, is valid against the API's schema, and keeps the rules that a reviewer would look for."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._manifests import pod_template
+
+ROOT = Path(__file__).parents[2]
+INVENTORIES = sorted(path.name for path in (ROOT / "inventories").iterdir())
+NAMES = ["service", "redis", "postgres", "prometheus", "alertmanager", "redis_exporter"]
+VALUES = {"release_images": {name: f"registry.example/{name}@sha256:{'0' * 64}" for name in NAMES}, "release_local_cluster": False}
+
+
+@pytest.fixture(scope="module", params=INVENTORIES)
+def files(request, tmp_path_factory):
+    """kubernetes/*.yaml as playbooks/render.yml writes them: {file name: [object]}"""
+    import yaml
+
+    out = tmp_path_factory.mktemp(request.param)
+    extra = json.dumps({**VALUES, "rollout_output_dir": str(out)})
+    command = [Path(sys.executable).parent / "ansible-playbook", "-i", f"inventories/{request.param}", "playbooks/render.yml", "-e", extra]
+    environment = {**os.environ, "ANSIBLE_CONFIG": "ansible.cfg"}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return {path.name: list(yaml.safe_load_all(path.read_text())) for path in out.iterdir()}
+
+
+@pytest.fixture
+def objects(files):
+    return [obj for objects in files.values() for obj in objects]
+
+
+def test_the_guides_three_files_are_written(files):
+    assert set(files) == {"backend-deployment.yaml", "monitoring.yaml", "maintenance.yaml"}
+    assert {("Deployment", "hsc-jit-backend"), ("HorizontalPodAutoscaler", "hsc-jit-backend"), ("Namespace", "hsc-jit")} <= {
+        (obj["kind"], obj["metadata"]["name"]) for obj in files["backend-deployment.yaml"]
+    }
+    assert {obj["kind"] for obj in files["maintenance.yaml"]} >= {"CronJob"}
+
+
+def test_every_object_is_valid(objects):
+    for obj in objects:
+        kubernetes_validate.validate(obj, "1.36", strict=True)
+
+
+def test_no_object_twice(objects):
+    names = [(obj["kind"], obj["metadata"]["name"]) for obj in objects]
+    assert len(names) == len(set(names))
+
+
+def test_pods_are_restricted_pinned_and_sized(objects):
+    checked = 0
+    for obj in objects:
+        template = pod_template(obj)
+        if template is None:
+            continue
+        spec, name = template["spec"], obj["metadata"]["name"]
+        assert spec["securityContext"]["runAsNonRoot"], name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert template["metadata"]["labels"]["app"] == name
+        for container in spec["containers"]:
+            checked += 1
+            security = container["securityContext"]
+            assert not security["allowPrivilegeEscalation"], name
+            assert security["readOnlyRootFilesystem"], name
+            assert security["capabilities"] == {"drop": ["ALL"]}, name
+            assert "@sha256:" in container["image"], name
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}, name
+            assert container["resources"]["limits"]["memory"], name
+    assert checked > 10
+
+
+def test_selectors_find_their_pods(objects):
+    labels = [template["metadata"]["labels"] for obj in objects if (template := pod_template(obj))]
+    for obj in objects:
+        if obj["kind"] == "Service":
+            selector = obj["spec"]["selector"]
+        elif obj["kind"] in ("Deployment", "StatefulSet", "PodDisruptionBudget"):
+            selector = obj["spec"]["selector"]["matchLabels"]
+        else:
+            continue
+        assert any(selector.items() <= one.items() for one in labels), obj["metadata"]["name"]
+
+
+def test_what_an_autoscaler_scales_sets_no_replicas(objects):
+    scaled = {obj["spec"]["scaleTargetRef"]["name"] for obj in objects if obj["kind"] == "HorizontalPodAutoscaler"}
+    assert scaled
+    for obj in objects:
+        if obj["kind"] == "Deployment":
+            assert ("replicas" in obj["spec"]) is (obj["metadata"]["name"] not in scaled)
+
+
+CONFIG = ast.parse((ROOT / "service/app/config.py").read_text())
+
+
+def test_the_services_settings_are_explained(objects):
+    (settings,) = [obj["data"] for obj in objects if obj["metadata"]["name"] == "hsc-jit-config"]
+    assert set(settings) <= set(re.findall(r"^(HSC_\w+) ", ast.get_docstring(CONFIG), re.M))
+
+
+def test_a_releases_defaults_are_the_services():
+    import yaml
+
+    release = yaml.safe_load((ROOT / "playbooks/group_vars/all.yml").read_text())
+    (fields,) = [node.body for node in CONFIG.body if isinstance(node, ast.ClassDef) and node.name == "Config"]
+    defaults = {
+        node.target.id: node.value.value for node in fields if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant)
+    }
+    for name in ("requests_per_second", "trusted_proxies", "ping_seconds", "connection_seconds"):
+        assert release[f"release_{name}"] == defaults[name], name
+    assert f'os.environ.get("HSC_WORKER") or "{release["release_web_worker"]}"' in (ROOT / "service/app/gunicorn.conf.py").read_text()
+
+
+def test_prometheus_reads_names_that_exist(objects):
+    (config,) = [obj for obj in objects if obj["metadata"]["name"] == "hsc-jit-prometheus-config"]
+    services = {obj["metadata"]["name"]: obj for obj in objects if obj["kind"] == "Service"}
+    import yaml
+
+    jobs = [job for job in yaml.safe_load(config["data"]["prometheus.yml"])["scrape_configs"] if "dns_sd_configs" in job]
+    assert len(jobs) >= 5
+    for job in jobs:
+        discovery = job["dns_sd_configs"][0]
+        service = services[discovery["names"][0].split(".")[0]]
+        assert discovery["port"] in [port["port"] for port in service["spec"]["ports"]], job["job_name"]
+        assert service["spec"]["selector"] == {"app": job["job_name"]}
+    assert yaml.safe_load(config["data"]["rules.yml"])["groups"][0]["rules"]
+
+
+def test_the_overview_dashboard_asks_for_metrics_that_somebody_exports(tmp_path):
+    import yaml
+
+    values = {**VALUES, "release_grafana": True, "rollout_output_dir": str(tmp_path)}
+    values["release_images"] = {**VALUES["release_images"], "grafana": f"registry.example/grafana@sha256:{'0' * 64}"}
+    command = [
+        Path(sys.executable).parent / "ansible-playbook",
+        "-i",
+        "inventories/staging",
+        "playbooks/render.yml",
+        "-e",
+        json.dumps(values),
+    ]
+    environment = {**os.environ, "ANSIBLE_CONFIG": "ansible.cfg"}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    objects = {(obj["kind"], obj["metadata"]["name"]): obj for obj in yaml.safe_load_all((tmp_path / "monitoring.yaml").read_text())}
+    kubernetes_validate.validate(objects["Deployment", "hsc-jit-grafana"], "1.36", strict=True)
+    dashboard = json.loads(objects["ConfigMap", "hsc-jit-grafana-config"]["data"]["overview.json"])
+    assert dashboard["title"] == "HSC-JIT Overview"
+    exported = "".join((ROOT / "service/app" / name).read_text() for name in ("metrics.py", "core/tasks.py"))
+    for panel in dashboard["panels"]:
+        for name in re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", panel["targets"][0]["expr"]):
+            base = name.removesuffix("_bucket")
+            assert base == "histogram_quantile" or base.startswith("redis_") or f'"{base}"' in exported, name

@@ -1,0 +1,68 @@
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import Resource, check, pod_of, served, trial
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import workloads
+from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
+
+CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "hsc-jit"}}
+CONFIGMAPS, NAMESPACES = Resource("/api/v1", "", "configmaps", True), Resource("/api/v1", "", "namespaces", False)
+
+
+def test_kinds_are_what_the_server_serves():
+    answer = {
+        "resources": [
+            {"name": "deployments", "kind": "Deployment", "namespaced": True},
+            {"name": "deployments/status", "kind": "Deployment", "namespaced": True},
+        ]
+    }
+    assert served("apps/v1", answer) == {("apps/v1", "Deployment"): Resource("/apis/apps/v1", "apps", "deployments", True)}
+    assert served("v1", {"resources": [{"name": "pods", "kind": "Pod", "namespaced": True}]})[("v1", "Pod")].prefix == "/api/v1"
+
+
+def test_an_object_is_tried_where_it_will_be():
+    assert trial(CONFIG, CONFIGMAPS, "hsc-jit", True) == ("/api/v1/namespaces/hsc-jit/configmaps/c", CONFIG)
+
+
+def test_without_its_namespace_it_is_tried_in_default_and_the_finding_says_so():
+    path, tried = trial(CONFIG, CONFIGMAPS, "hsc-jit", False)
+    assert path == "/api/v1/namespaces/default/configmaps/c" and tried["metadata"]["namespace"] == "default"
+    assert CONFIG["metadata"]["namespace"] == "hsc-jit"
+    namespace = {"kind": "Namespace", "metadata": {"name": "hsc-jit"}}
+    assert trial(namespace, NAMESPACES, "hsc-jit", False) == ("/api/v1/namespaces/hsc-jit", namespace)
+    (finding,) = check([CONFIG], [], "hsc-jit", False)
+    assert finding.verdict == "pass" and "hsc-jit does not exist yet" in finding.message
+    assert finding.evidence["tried_in_namespace"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("problem", "verdict", "next_step"),
+    [
+        (ApiProblem(400, "BadRequest", ".spec.imagez: field not declared in schema"), "fail", "Correct the manifest"),
+        (ApiProblem(500, "", "failed to create typed patch object (w; apps/v1): .x: field not declared in schema"), "fail", "Correct"),
+        (ApiProblem(409, "Conflict", 'conflict with "kubectl-edit": .data.a'), "fail", "release_force_conflicts"),
+        (ApiProblem(403, "Forbidden", 'User "x" cannot patch resource "configmaps"'), "skipped", "PF-05"),
+        (ApiProblem(403, "Forbidden", "exceeded quota: small"), "fail", "quota"),
+        (ApiProblem(0, "Unreachable", "no answer"), "error", "Run again"),
+        ("this cluster does not serve ConfigMap of v9.", "fail", "CustomResourceDefinition"),
+    ],
+)
+def test_each_refusal_keeps_the_servers_words_and_says_what_to_do(problem, verdict, next_step):
+    (finding,) = check([CONFIG], [("ConfigMap c", CONFIG, problem)], "hsc-jit", True)
+    assert (finding.id, finding.verdict) == ("PF-03", verdict) and next_step in finding.next_step
+    assert (problem if isinstance(problem, str) else problem.message) in finding.message
+
+
+def test_the_pod_that_a_controller_will_make_is_tried_without_its_account():
+    spec = {"serviceAccountName": "later", "containers": []}
+    template = {"metadata": {"labels": {"app": "w"}}, "spec": spec}
+    cron = {"kind": "CronJob", "metadata": {"name": "c"}, "spec": {"jobTemplate": {"spec": {"template": template}}}}
+    bare = {"kind": "Pod", "metadata": {"name": "c", "labels": {"app": "w"}}, "spec": spec}
+    for obj in (cron, bare):
+        pod = pod_of(workloads([obj])[0])
+        assert pod["metadata"] == {"generateName": "c-", "labels": {"app": "w"}} and pod["spec"] == {"containers": [], "volumes": []}
+
+
+def test_a_statefulset_gives_its_pods_the_volumes_of_its_claims():
+    template = {"metadata": {}, "spec": {"containers": [], "volumes": [{"name": "conf"}]}}
+    spec = {"template": template, "volumeClaimTemplates": [{"metadata": {"name": "data"}}]}
+    pod = pod_of(workloads([{"kind": "StatefulSet", "metadata": {"name": "s"}, "spec": spec}])[0])
+    assert [one["name"] for one in pod["spec"]["volumes"]] == ["conf", "data"] and template["spec"]["volumes"] == [{"name": "conf"}]

@@ -1,0 +1,176 @@
+"""The failure detector: what kubelet, scheduler and controllers say, turned into ready, waiting or failed with a reason."""
+
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils import _readiness as r
+
+DIGEST = "localhost:5001/x@sha256:1"
+
+
+def pod(name="web-1", owner="rs", **status):
+    metadata = {"name": name, "uid": f"uid-{name}", "labels": {}, "ownerReferences": [{"uid": owner}]}
+    return {"kind": "Pod", "metadata": metadata, "status": {"phase": "Pending", **status}}
+
+
+def waiting(reason, message="", restarts=0, last=None):
+    state = {"name": "web", "restartCount": restarts, "state": {"waiting": {"reason": reason, "message": message}}, "image": DIGEST}
+    return pod(containerStatuses=[{**state, "lastState": {"terminated": last}} if last else state])
+
+
+def ready_pod(name="web-1"):
+    conditions = [{"type": "Ready", "status": "True"}]
+    return pod(name, phase="Running", conditions=conditions, containerStatuses=[{"name": "web", "ready": True, "state": {"running": {}}}])
+
+
+def event(about, reason, message):
+    return {"metadata": {}, "type": "Warning", "reason": reason, "message": message, "involvedObject": {"uid": about["metadata"]["uid"]}}
+
+
+def deployment(wanted=2, **status):
+    metadata = {"name": "web", "uid": "d", "generation": 2, "annotations": {"deployment.kubernetes.io/revision": "7"}}
+    return {"kind": "Deployment", "metadata": metadata, "spec": {"replicas": wanted}, "status": {"observedGeneration": 2, **status}}
+
+
+def replica_set(uid="rs", revision="7"):
+    metadata = {"name": uid, "uid": uid, "ownerReferences": [{"uid": "d"}], "annotations": {"deployment.kubernetes.io/revision": revision}}
+    return {"kind": "ReplicaSet", "metadata": metadata}
+
+
+def judge(obj, *pods, events=(), **more):
+    return r.assess(obj, r.World(pods, (replica_set(), replica_set("old", "6")), events, **more))
+
+
+@pytest.mark.parametrize(
+    ("broken", "words", "next_step", "within_seconds"),
+    [
+        (waiting("ImagePullBackOff", "not found"), "ImagePullBackOff: not found", "release_images", 0),
+        (waiting("ErrImagePull", "manifest unknown"), "ErrImagePull: manifest unknown", "release_images", 0),
+        (waiting("ErrImagePull", "i/o timeout"), "i/o timeout", "release_images", 5),
+        (waiting("InvalidImageName", "bad"), "InvalidImageName", "release_images", 0),
+        (waiting("CreateContainerConfigError", 'couldn\'t find key "redis-url"'), "redis-url", "key", 1),
+        (waiting("CrashLoopBackOff", restarts=2, last={"exitCode": 3, "reason": "Error"}), "exit code 3, restarted 2", "log", 0),
+        (waiting("CrashLoopBackOff", restarts=2, last={"exitCode": 137, "reason": "OOMKilled"}), "OOMKilled", "limits.memory", 0),
+        (waiting("RunContainerError", "no such file"), "no such file", "command", 1),
+        (
+            pod(
+                conditions=[
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: Insufficient cpu."}
+                ]
+            ),
+            "Unschedulable: 0/1 nodes: Insufficient cpu",
+            "requests",
+            3,
+        ),
+        (pod(phase="Failed", reason="Evicted", message="node was low on memory"), "Evicted", "", 0),
+    ],
+)
+def test_terminal_states_are_seen_with_their_reason(broken, words, next_step, within_seconds):
+    state = judge(deployment(), ready_pod("web-2"), broken)
+    assert state.status == "failed"
+    assert words in state.reason
+    assert next_step in state.next_step
+    assert state.grace <= within_seconds
+    assert state.pod == "web-1"
+
+
+@pytest.mark.parametrize(
+    ("slow", "words"),
+    [
+        (waiting("ContainerCreating"), "pulling image"),
+        (waiting("PodInitializing"), "init"),
+        (pod(containerStatuses=[{"name": "web", "restartCount": 0, "state": {"terminated": {"exitCode": 1}}}]), "exit code 1"),
+        (pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]), "waits for a node"),
+    ],
+)
+def test_what_may_still_become_well_is_waited_for(slow, words):
+    state = judge(deployment(), slow)
+    assert state.status == "waiting"
+    assert words in state.reason
+
+
+def test_only_pods_of_the_newest_replica_set_count():
+    old = waiting("CrashLoopBackOff", last={"exitCode": 1})
+    old["metadata"]["ownerReferences"] = [{"uid": "old"}]
+    assert judge(deployment(), old, ready_pod()).status == "waiting"
+
+
+def test_a_pod_on_its_way_out_does_not_count():
+    leaving = waiting("CrashLoopBackOff", last={"exitCode": 1})
+    leaving["metadata"]["deletionTimestamp"] = "now"
+    assert judge(deployment(), leaving).status == "waiting"
+
+
+def test_ready_only_when_every_pod_is_new_and_available():
+    full = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+    assert judge(deployment(**full)).status == "ready"
+    assert judge(deployment(**{**full, "replicas": 3})).status == "waiting"
+    assert judge(deployment(**{**full, "observedGeneration": 1})).status == "waiting"
+    assert judge(deployment(**{**full, "updatedReplicas": 1})).status == "waiting"
+
+
+def test_quota_and_deadline_are_the_deployments_own_words():
+    quota = [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods=1"}]
+    assert "exceeded quota" in judge(deployment(conditions=quota)).reason
+    late = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
+    state = judge(deployment(conditions=late), pod(), events=[event(pod(), "Unhealthy", "Readiness probe failed: 503")])
+    assert state.status == "failed"
+    assert "503" in state.reason
+
+
+def test_a_missing_secret_for_a_volume_is_told_by_its_event():
+    creating = waiting("ContainerCreating")
+    state = judge(deployment(), creating, events=[event(creating, "FailedMount", 'secret "tls" not found')])
+    assert (state.status, state.grace) == ("failed", 1.0)
+    assert 'secret "tls" not found' in state.reason
+
+
+def test_stateful_set_judges_pods_of_the_new_revision():
+    status = {"observedGeneration": 1, "updateRevision": "b", "readyReplicas": 1, "updatedReplicas": 0, "replicas": 1}
+    obj = {"kind": "StatefulSet", "metadata": {"name": "db", "uid": "s", "generation": 1}, "spec": {"replicas": 1}, "status": status}
+    new = waiting("ImagePullBackOff", "not found")
+    new["metadata"] |= {"labels": {"controller-revision-hash": "b"}, "ownerReferences": [{"uid": "s"}]}
+    assert judge(obj, new).status == "failed"
+    assert judge({**obj, "status": {**status, "updatedReplicas": 1}}).status == "ready"
+
+
+def job(*conditions, **status):
+    found = [{"type": kind, "status": "True", "reason": "BackoffLimitExceeded", "message": "m"} for kind in conditions]
+    return {"kind": "Job", "metadata": {"name": "j", "uid": "rs"}, "spec": {}, "status": {"conditions": found, **status}}
+
+
+def test_jobs():
+    assert judge(job("Complete", succeeded=1)).status == "ready"
+    assert judge(job()).status == "waiting"
+    ended = pod(phase="Failed", containerStatuses=[{"name": "m", "restartCount": 0, "state": {"terminated": {"exitCode": 4}}}])
+    state = judge(job("Failed"), ended)
+    assert state.status == "failed"
+    assert "BackoffLimitExceeded" in state.reason
+    assert "exit code 4" in state.reason
+    assert (state.pod, state.container) == ("web-1", "m")
+
+
+def claim(phase, name="data"):
+    return {"kind": "PersistentVolumeClaim", "metadata": {"name": name, "uid": "c"}, "spec": {}, "status": {"phase": phase}}
+
+
+def test_claims():
+    assert judge(claim("Bound")).status == "ready"
+    assert judge(claim("Lost")).status == "failed"
+    assert judge(claim("Pending")).status == "ready", "bound when it is first used"
+    assert judge(claim("Pending"), claims_used=frozenset({"data"})).status == "waiting"
+    failed = judge(claim("Pending"), events=[event(claim("Pending"), "ProvisioningFailed", 'storageclass "x" not found')])
+    assert failed.status == "failed"
+    assert 'storageclass "x" not found' in failed.reason
+
+
+def test_autoscaler_without_metrics_is_no_failure_but_without_target_it_is():
+    def hpa(reason):
+        condition = {"type": "AbleToScale", "status": "False", "reason": reason, "message": "m"}
+        return {"kind": "HorizontalPodAutoscaler", "metadata": {"name": "h"}, "status": {"conditions": [condition]}}
+
+    assert judge(hpa("FailedGetScale")).status == "failed"
+    assert judge(hpa("BackoffDownscale")).status == "ready"
+
+
+def test_what_has_no_readiness_is_ready_and_what_is_not_there_is_waited_for():
+    assert judge({"kind": "ConfigMap", "metadata": {"name": "c"}}).status == "ready"
+    assert judge(None).status == "waiting"

@@ -1,0 +1,74 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+import urllib3
+from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster, connect
+
+
+class Pool:
+    """A connection pool that remembers what was asked and answers from a list."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked = list(answers), []
+
+    def request(self, method, url, **options):
+        self.asked.append((method, url, options))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        status, body = answer
+        return SimpleNamespace(status=status, data=json.dumps(body).encode(), read=lambda: json.dumps(body).encode())
+
+
+def cluster(*answers):
+    return Cluster("https://k:6443", "hsc-jit", Pool(*answers), lambda: {"Authorization": "Bearer t"})
+
+
+def test_apply_is_server_side_strict_and_names_its_manager():
+    target = cluster((200, {"kind": "ConfigMap"}))
+    target.patch_apply("/api/v1/namespaces/x/configmaps/y", {"a": 1}, "hsc.jit", dry_run=True)
+    method, url, options = target.pool.asked[0]
+    assert (method, url) == (
+        "PATCH",
+        "https://k:6443/api/v1/namespaces/x/configmaps/y?fieldManager=hsc.jit&force=false&fieldValidation=Strict&dryRun=All",
+    )
+    assert options["headers"]["Content-Type"] == "application/apply-patch+yaml"
+    assert options["headers"]["Authorization"] == "Bearer t"
+    assert target.requests == {"PATCH": 1}
+
+
+def test_items_of_a_list_get_their_kind_back():
+    target = cluster((200, {"kind": "PodList", "apiVersion": "v1", "items": [{"metadata": {"name": "a"}}]}))
+    assert target.list("/api/v1/pods") == [{"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}}]
+
+
+def test_a_refusal_keeps_the_servers_words():
+    status = {"reason": "Invalid", "message": "spec.replicas: must be 0 or more", "details": {"causes": [{"field": "spec.replicas"}]}}
+    with pytest.raises(ApiProblem) as caught:
+        cluster((422, status)).create("/api/v1/x", {})
+    assert caught.value.reason == "Invalid" and caught.value.causes == [{"field": "spec.replicas"}] and not caught.value.transient
+
+
+def test_no_connection_is_one_sentence_and_transient():
+    with pytest.raises(ApiProblem, match="https://k:6443 does not answer") as caught:
+        cluster(urllib3.exceptions.ProtocolError("connection refused")).get("/version")
+    assert caught.value.transient
+
+
+def test_find_and_delete_know_that_nothing_is_there():
+    missing = (404, {"reason": "NotFound", "message": "not found"})
+    assert cluster(missing).find("/api/v1/x") is None
+    assert cluster(missing).delete("/api/v1/x") is False
+
+
+def test_a_kubeconfig_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere does not exist. Set release_kubeconfig"):
+        connect({"kubeconfig": str(tmp_path / "nowhere")})
+
+
+def test_a_kubeconfig_without_the_context_is_explained(tmp_path):
+    path = tmp_path / "config"
+    path.write_text("apiVersion: v1\nkind: Config\ncontexts: []\nclusters: []\nusers: []\ncurrent-context: ''\n")
+    with pytest.raises(ValueError, match="Set release_kubeconfig and release_context"):
+        connect({"kubeconfig": str(path), "context": "production"})
