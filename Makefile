@@ -21,7 +21,9 @@ help: ## this list
 deploy: env ## environment, local cluster, images, the whole checklist, verified (INVENTORY=..., ARGS="--check --diff")
 	$(play) deploy.yml
 
-test: check test-service deploy test-cluster test-molecule ## everything that must pass before a merge (warm: under 20 minutes)
+test: check test-service ## everything that must pass before a merge
+
+test-all: test deploy test-cluster test-molecule ## and the phases and their failures on the local cluster (warm: half an hour)
 
 check: env service-env ## lint, types and unit tests: under 90 seconds
 	$(pytest) tests/unit tests/repo -n 2 --junitxml=$(results)/check.xml
@@ -90,4 +92,4 @@ service-servers: ## what the product's tests run against, from Debian: Redis, Po
 clean: ## remove environments and results, not the cluster
 	rm -rf .venv .collections .cache service/.venv evidence kubernetes
 
-.PHONY: help deploy test check test-service test-cluster soak test-molecule cluster destroy kubeconfig render docs format lock env service-env service-servers clean
+.PHONY: help deploy test test-all check test-service test-cluster soak test-molecule cluster destroy kubeconfig render docs format lock env service-env service-servers clean
