@@ -43,6 +43,9 @@ test-molecule: env ## molecule's scenarios
 cluster: env ## start the local Kubernetes, or repair it
 	$(play) playbooks/local_cluster.yml
 
+down: env ## stop the local Kubernetes and keep its data; `make cluster` or `make deploy` starts it again
+	$(play) playbooks/local_cluster.yml -e local_cluster_state=stopped
+
 destroy: env ## remove the local Kubernetes and everything it made (the build cache stays)
 	$(play) playbooks/local_cluster.yml -e local_cluster_state=absent
 
@@ -92,4 +95,4 @@ service-servers: ## what the product's tests run against, from Debian: Redis, Po
 clean: ## remove environments and results, not the cluster
 	rm -rf .venv .collections .cache service/.venv evidence kubernetes
 
-.PHONY: help deploy test test-all check test-service test-cluster soak test-molecule cluster destroy kubeconfig render docs format lock env service-env service-servers clean
+.PHONY: help deploy test test-all check test-service test-cluster soak test-molecule cluster down destroy kubeconfig render docs format lock env service-env service-servers clean

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""Bring a local Kubernetes up, or repair it, or take it away. Each step looks first; `up` on a whole cluster does nothing."""
+"""Bring a local Kubernetes up, or repair it, stop it, or take it away. Each step looks first; `up` on a whole cluster does nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_host
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_kubeadm as kubeadm
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node as nodes
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
-from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import Node, Settings
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import MOST_NODES, Node, Settings
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster, connect
 
 _READY_SECONDS = 180
@@ -196,25 +196,38 @@ def _condition(obj: dict[str, object], kind: str) -> bool:
     return any(condition["type"] == kind and condition["status"] == "True" for condition in conditions)
 
 
+def state(settings: Settings) -> str:
+    """present, stopped or absent, from what lies and runs on this machine; a broken cluster counts as stopped."""
+    if not is_there(settings):
+        return "absent"
+    return "present" if process.pid_of(nodes.pid_file(settings.node(0), "kubelet")) else "stopped"
+
+
 def is_there(settings: Settings) -> bool:
     return settings.state.exists() or settings.bridge in host.execute(["ip", "-o", "link", "show", "type", "bridge"], check=False)
+
+
+def stop(settings: Settings, say: host.Say) -> list[str]:
+    """End every process and take the networks away; data, images and configuration stay, and `up` goes on from them."""
+    ended = []
+    for node in (settings.node(index) for index in range(MOST_NODES)):
+        if node.folder.exists():
+            say(f"Ending node {node.name}")
+            ended += [f"node {node.name}"] if nodes.remove(node) else []
+    for path in (settings.state / "run").glob("*.pid"):
+        pid = process.pid_of(path)
+        if pid:
+            process.end([pid])
+            ended.append(path.stem)
+    host.execute(["ip", "link", "delete", settings.bridge], check=False)
+    return ended
 
 
 def down(settings: Settings, say: host.Say) -> list[str]:
     """Take everything away, in the order in which nothing can come back; the cache stays."""
     if not is_there(settings):
         return []
-    found = sorted((settings.state / "nodes").glob("*")) if (settings.state / "nodes").exists() else []
-    for index in range(max(settings.nodes, len(found), 9)):
-        node = settings.node(index)
-        if node.folder.exists():
-            say(f"Ending node {node.name}")
-            nodes.remove(node)
-    for path in (settings.state / "run").glob("*.pid"):
-        pid = process.pid_of(path)
-        if pid:
-            process.end([pid])
-    host.execute(["ip", "link", "delete", settings.bridge], check=False)
+    stop(settings, say)
     made = settings.state / "made.json"
     folders = sorted(json.loads(made.read_text()), key=len, reverse=True) if made.exists() else []
     for folder in map(Path, folders):

@@ -14,8 +14,10 @@ import tarfile
 from pathlib import Path
 
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_host import Say
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_lock import alone
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import COMMANDS, IMAGES, KUBERNETES_VERSION, Settings
 
+BUILD_SECONDS = 1800  # on two slow cores, and once more
 _VERSION = "k8s.io/component-base/version"
 # kubeadm refuses a program that calls itself v0.0.0
 _LD_FLAGS = (
@@ -42,13 +44,20 @@ def program(settings: Settings, say: Say) -> tuple[Path, bool]:
         return folder, False
     if not shutil.which("go"):
         raise RuntimeError("Go is not installed, and this version of the node's program is not in the cache. Install Go 1.21 or newer.")
+    say("Taking turns with other builds of this program")
+    with alone("build", wait_seconds=BUILD_SECONDS):
+        if not (folder / "images.tar").is_file():
+            _build(source, folder, say)
+    return folder, True
+
+
+def _build(source: Path, folder: Path, say: Say) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _compile(source, folder / "node.new", say)
     (folder / "node.new").replace(folder / "node")
     say("Packing the node's images")
     _pack(folder / "node", _image_names(folder / "node"), folder / "images.tar.new")
     (folder / "images.tar.new").replace(folder / "images.tar")
-    return folder, True
 
 
 def _compile(source: Path, target: Path, say: Say) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 KUBERNETES_VERSION = "v1.36.3"
+MOST_NODES = 9
 IMAGES = "localhost/hsc-jit"  # repository of the images that a node needs before it has a network
 COMMANDS = (
     "etcd", "coredns", "forward", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubeadm", "kubectl",
@@ -123,8 +124,8 @@ def from_options(options: Mapping[str, Any]) -> Settings:
     name = options["name"]
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,10}", name):
         raise ValueError(f"name is {name!r}; it must be 1 to 11 characters of a-z, 0-9 and -, beginning with a letter.")
-    if not 1 <= options["nodes"] <= 9:
-        raise ValueError(f"nodes is {options['nodes']}; it must be from 1 to 9.")
+    if not 1 <= options["nodes"] <= MOST_NODES:
+        raise ValueError(f"nodes is {options['nodes']}; it must be from 1 to {MOST_NODES}.")
     networks = {key: _network(key, options[key], prefix) for key, prefix in (("subnet", 24), ("pod_cidr", 16), ("service_cidr", 16))}
     for key, other in (("subnet", "pod_cidr"), ("subnet", "service_cidr"), ("pod_cidr", "service_cidr")):
         if networks[key].overlaps(networks[other]):

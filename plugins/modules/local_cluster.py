@@ -1,13 +1,13 @@
 #!/usr/bin/python
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""Make, repair or remove a Kubernetes on this machine."""
+"""Make, repair, stop or remove a Kubernetes on this machine."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: local_cluster
-short_description: Make, repair or remove a Kubernetes on this machine
+short_description: Make, repair, stop or remove a Kubernetes on this machine
 version_added: 0.1.0
 description:
   - Builds Kubernetes, etcd, CoreDNS and metrics-server from Go modules, once, and starts a stock kubeadm cluster from them.
@@ -20,9 +20,10 @@ extends_documentation_fragment:
   - hsc.jit.target.run
 options:
   state:
-    description: Whether the cluster is to be there.
+    description:
+      - Whether the cluster is to run, to be stopped with its data kept, or not to be there.
     type: str
-    choices: [present, absent]
+    choices: [present, stopped, absent]
     default: present
   name:
     description: Name of the cluster, so that several can live side by side. Up to 11 characters of a-z, 0-9 and C(-).
@@ -72,6 +73,11 @@ EXAMPLES = r"""
     source_dir: "{{ role_path }}/files"
     ports: {8000: 30800}
 
+- name: Stop it and keep its data
+  hsc.jit.local_cluster:
+    source_dir: "{{ role_path }}/files"
+    state: stopped
+
 - name: Remove it
   hsc.jit.local_cluster:
     source_dir: "{{ role_path }}/files"
@@ -80,7 +86,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 done:
-  description: What was made, repaired or removed, in order; empty if nothing had to be done.
+  description: What was made, repaired, ended or removed, in order; empty if nothing had to be done.
   returned: success
   type: list
   elements: str
@@ -96,12 +102,12 @@ registry:
   sample: localhost:5001
 """
 
-from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster
+from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster, _local_cluster_lock
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import from_options
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
 
 SPEC = {
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "stopped", "absent"], "default": "present"},
     "name": {"type": "str", "default": "local"},
     "source_dir": {"type": "path", "required": True},
     "state_root": {"type": "path", "default": "/var/lib"},
@@ -118,12 +124,15 @@ SPEC = {
 def work(context: Context) -> Outcome:
     settings = from_options(context.params)
     facts = {"kubeconfig": str(settings.kubeconfig), "registry": f"localhost:{settings.registry_port}", "done": []}
-    wanted = context.params["state"] == "present"
+    wanted = context.params["state"]
     if context.check_mode:
-        return Outcome(_local_cluster.is_there(settings), wanted, facts=facts)
+        return Outcome(_local_cluster.state(settings), wanted, facts=facts)
+    act = {"present": _local_cluster.up, "stopped": _local_cluster.stop, "absent": _local_cluster.down}[wanted]
     try:
-        act = _local_cluster.up if wanted else _local_cluster.down
-        done = act(settings, context.progress.say)
+        with _local_cluster_lock.alone(f"cluster {settings.name}"):
+            done = act(settings, context.progress.say)
+    except _local_cluster_lock.Taken as holder:
+        raise Problem(f"Local cluster {settings.name}: {holder} is at work on it.", "Wait until it has ended, and run again.") from holder
     except _local_cluster.NotPossible as error:
         raise Problem(str(error), "Nothing was made.") from error
     except RuntimeError as error:

@@ -24,8 +24,9 @@ ROOT = Path(__file__).parents[2]
 PAGE = """<!doctype html><title>Support Center</title><link rel="icon" href="data:,">
 <input id="search"><ul id="results"></ul><script>
 const socket = new WebSocket(location.origin.replace("http", "ws") + "/ws");
+const opened = new Promise((resolve) => { socket.onopen = resolve; });
 document.querySelector("#search").addEventListener("input",
-  (event) => socket.send(JSON.stringify({type: "typing", content: event.target.value})));
+  ({target}) => opened.then(() => socket.send(JSON.stringify({type: "typing", content: target.value}))));
 socket.onmessage = (event) => document.querySelector("#results").replaceChildren(...JSON.parse(event.data).data.map(({product}) => {
   const row = document.createElement("li");
   row.dataset.productId = product.id;

@@ -1,0 +1,67 @@
+"""A power cut: every process of the local cluster is killed at once, and the same command as always brings the product back."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node as nodes
+from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
+from ansible_collections.hsc.jit.plugins.module_utils import _redis_backup
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import from_options
+
+ROOT = Path(__file__).parents[2]
+STATE = Path("/var/lib/hsc-jit-local")
+pytestmark = pytest.mark.cluster
+
+
+def everything():
+    """Pids of the local cluster, its pods' among them."""
+    defaults = yaml.safe_load((ROOT / "roles/local_cluster/defaults/main.yml").read_text())
+    plain = {key.removeprefix("local_cluster_"): value for key, value in defaults.items()}
+    settings = from_options({**plain, "state_root": str(STATE.parent), "source_dir": "/nowhere"})
+    daemons = [pid for path in (STATE / "run").glob("*.pid") if (pid := process.pid_of(path))]
+    return daemons + [pid for node in settings.all_nodes() for pid in nodes.processes(node)]
+
+
+def redis(product, *argv):
+    return _redis_backup.checked(product.exec("hsc-jit-redis-0", "redis", ["redis-cli", *argv]), "redis-cli").decode().strip()
+
+
+def sql(product, text):
+    command = ["psql", "-h", "127.0.0.1", "-U", "hsc", "-d", "hsc", "-qAt", "-v", "ON_ERROR_STOP=1", "-c", text]
+    return _redis_backup.checked(product.exec("hsc-jit-postgres-0", "postgres", command), "psql").decode().strip()
+
+
+def test_after_kill_9_of_everything_a_deploy_brings_the_product_back_with_its_data(product, tmp_path):
+    if not STATE.exists():
+        pytest.skip("the cluster under test is not the local one: its processes are not ours to kill")
+    sql(product, "DROP TABLE IF EXISTS test_killed; CREATE TABLE test_killed (n int); INSERT INTO test_killed VALUES (42)")
+    redis(product, "SET", "test:killed", "42")
+    time.sleep(1.1)  # what Redis has not written to disk yet, `everysec` does not promise
+    before = everything()
+    assert len(before) > 20
+    process.end(before)
+    assert everything() == []
+
+    environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/local", "deploy.yml"]
+    extra = json.dumps({"release_evidence_dir": str(tmp_path)})
+    began = time.monotonic()
+    done = subprocess.run(
+        [*command, "-e", extra], cwd=ROOT, env={**environment, "ANSIBLE_CONFIG": "ansible.cfg"}, capture_output=True, text=True, check=False
+    )
+    print(f"{len(before)} processes killed; deployed and verified after {time.monotonic() - began:.0f} s")
+    assert done.returncode == 0, done.stdout[-4000:]
+
+    assert sql(product, "SELECT n FROM test_killed") == "42"
+    assert redis(product, "GET", "test:killed") == "42"
+    sql(product, "DROP TABLE test_killed")
+    redis(product, "DEL", "test:killed")
+    with urllib.request.urlopen("http://127.0.0.1:8000/api/search?q=td17", timeout=10) as answer:
+        assert json.load(answer)["results"][0]["product"]["name"].startswith("TD-17")
