@@ -21,18 +21,22 @@ help: ## this list
 deploy: env ## environment, local cluster, images, the whole checklist, verified (INVENTORY=..., ARGS="--check --diff")
 	$(play) deploy.yml
 
-test: check test-service ## everything that must pass before a merge
+test: check test-service deploy test-cluster test-molecule ## everything that must pass before a merge (warm: 15 minutes)
 
-test-all: test deploy test-cluster test-molecule ## and the phases and their failures on the local cluster (warm: half an hour)
+test-all: test test-slow soak ## and what takes long: restores, full disks, dead nodes, three nodes, autoscaling, a soak
 
 check: env service-env ## lint, types and unit tests: under 90 seconds
 	$(pytest) tests/unit tests/repo -n 2 --junitxml=$(results)/check.xml
 
+# worksteal, not loadfile: that one takes tests of one name for one test, and schemathesis names all operations of a document alike.
 test-service: service-env service-servers ## the product's own tests, against a real Redis and a real PostgreSQL
-	cd service && .venv/bin/python -m pytest -q --junitxml=../$(results)/service.xml
+	cd service && .venv/bin/python -m pytest -q -n 3 --dist worksteal --junitxml=../$(results)/service.xml
 
 test-cluster: env ## the phases and their failures on the local cluster
-	$(pytest) tests/integration --junitxml=$(results)/cluster.xml
+	$(pytest) tests/integration -m "not slow" --junitxml=$(results)/cluster.xml
+
+test-slow: env ## the tests on the local cluster that take a minute or longer
+	$(pytest) tests/integration -m slow --junitxml=$(results)/slow.xml
 
 soak: env ## a thousand answers while parts of the deployed product are killed, and load on it: under ten minutes
 	$(pytest) -s tests/soak --junitxml=$(results)/soak.xml
@@ -95,4 +99,4 @@ service-servers: ## what the product's tests run against, from Debian: Redis, Po
 clean: ## remove environments and results, not the cluster
 	rm -rf .venv .collections .cache service/.venv evidence kubernetes
 
-.PHONY: help deploy test test-all check test-service test-cluster soak test-molecule cluster down destroy kubeconfig render docs format lock env service-env service-servers clean
+.PHONY: help deploy test test-all check test-service test-cluster test-slow soak test-molecule cluster down destroy kubeconfig render docs format lock env service-env service-servers clean

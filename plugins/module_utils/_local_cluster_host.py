@@ -62,14 +62,21 @@ def missing(settings: Settings, running: bool, ours: Container[str] = ()) -> lis
 def _go_problem(settings: Settings) -> str:
     if (settings.cache / "bin").is_dir() and any((settings.cache / "bin").iterdir()):
         return ""  # built before; whether it is the right version, the build sees
+    wanted = _version(r"^go (\S+)", (settings.source / "node" / "go.mod").read_text())
+    install = f"Install Go {'.'.join(map(str, wanted))} or newer (https://go.dev/dl) and run again."
     if not shutil.which("go"):
-        return (
-            "Go is not installed, and the node's program is not in the cache. Install Go 1.21 or newer (https://go.dev/dl) and run again."
-        )
-    found = re.search(r"go(\d+)\.(\d+)", execute(["go", "version"], check=False))
-    if not found or (int(found[1]), int(found[2])) < (1, 21):
-        return f"Go {found[0] if found else '?'} is too old. Install Go 1.21 or newer and run again."
-    return ""
+        return f"Go is not installed, and the node's program is not in the cache. {install}"
+    found = _version(r"go(\d\S*)", execute(["go", "env", "GOVERSION"], env={"GOTOOLCHAIN": "local"}, check=False))
+    # From 1.21 on, Go fetches the version that a module asks for, unless it is told to stay what it is.
+    if found >= wanted or (found >= (1, 21) and execute(["go", "env", "GOTOOLCHAIN"], check=False).strip() != "local"):
+        return ""
+    return f"Go {'.'.join(map(str, found)) or '?'} is too old. {install}"
+
+
+def _version(pattern: str, text: str) -> tuple[int, ...]:
+    """(1, 26, 8) of `go1.26.8`; () where the pattern is not found."""
+    found = re.search(pattern, text, re.MULTILINE)
+    return tuple(int(part) for part in re.findall(r"\d+", found[1])[:3]) if found else ()
 
 
 def _capacity_problems(settings: Settings) -> list[str]:

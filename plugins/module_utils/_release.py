@@ -190,7 +190,8 @@ class Engine:
             return Finding("RO-03", "fail", f"There is no release {number} to put back.", {"recorded": known}, f"Recorded are: {known}.")
         if self._only_run() and (self.current is None or self.current.run != self.run):
             return Finding("RO-03", "pass", "This run applied nothing, so there is nothing to put back.", {"run": self.run})
-        step = "What was applied stays for you to look at; correct the cause and deploy again."
+        remove = f"kubectl delete namespace {self.cluster.namespace}"
+        step = f"What was applied stays for you to look at. Correct the cause and deploy again, or remove it with all its data: `{remove}`."
         return Finding("RO-03", "warn", "There is no earlier good release to put back.", {"recorded": known}, step)
 
 

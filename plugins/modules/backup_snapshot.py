@@ -109,7 +109,8 @@ def work(context: Context) -> Outcome:
         return Outcome(None, snapshot.id, facts={"snapshot": {}, "removed": []})
     offsite = _offsite.connect(context.params["s3"], context.cluster)
     backup.whole(snapshot, stores)
-    findings, removed = backup.findings, []
+    findings = backup.findings
+    removed: list[str] = []
     if snapshot.proved:
         context.progress.say("Keeping copies", detail=context.params["s3"].get("bucket", str(folder)))
         kept, removed = _offsite.keep_copies(offsite, snapshot, folder, context.params["keep"])

@@ -93,8 +93,8 @@ SPEC = {
 
 def work(context: Context) -> Outcome:
     params = context.params
-    folders = [Path(params[key]).expanduser() for key in ("cache_dir", "source", "programs")]
-    workshop = _image_build.Workshop(*folders, params["edition"], params["base"], params["ready"])
+    cache, source, programs = (Path(params[key]).expanduser() for key in ("cache_dir", "source", "programs"))
+    workshop = _image_build.Workshop(cache, source, programs, params["edition"], params["base"], params["ready"])
     problems = _image_build.problems(workshop)
     if problems:
         raise Problem("\n".join(problems), "Nothing was built.")

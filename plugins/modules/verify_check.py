@@ -125,7 +125,9 @@ findings:
     next_step: {description: What to do now., type: str}
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
 from ansible_collections.hsc.jit.plugins.module_utils._verify import Asked, look
@@ -169,7 +171,7 @@ SAME = {
 }
 
 
-def asked_of(params: dict) -> Asked:
+def asked_of(params: Mapping[str, Any]) -> Asked:
     """The options, checked: a Problem names the field and the fix."""
     for name in ("url", "prometheus_url"):
         if params[name] and not params[name].startswith(("http://", "https://")):

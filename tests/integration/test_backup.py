@@ -256,6 +256,7 @@ def until(condition):
     pytest.fail("it did not happen within two minutes")
 
 
+@pytest.mark.slow
 def test_the_playbook_keeps_the_newest_and_shows_no_password(product, images, tmp_path):
     directory = tmp_path / "snapshots"
     settings = {"backup_directory": str(directory), "backup_keep_count": 2, "backup_images": images, "release_evidence_dir": str(tmp_path)}

@@ -24,11 +24,12 @@ pytestmark = pytest.mark.cluster
 class Run:
     """One run of deploy.yml to its end. rows: {id: [(verdict, message)]} of its checklist.json."""
 
-    def __init__(self, kubeconfig, evidence, images, **variables):
+    def __init__(self, kubeconfig, evidence, images, *flags, **variables):
         extra = {"release_images": images, "release_evidence_dir": str(evidence), **variables}
         started = time.monotonic()
+        program = str(Path(sys.executable).parent / "ansible-playbook")
         result = subprocess.run(
-            [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/local", "deploy.yml", "-e", json.dumps(extra)],
+            [program, "-i", "inventories/local", "deploy.yml", "-e", json.dumps(extra), *flags],
             cwd=ROOT, env={**os.environ, "KUBECONFIG": kubeconfig, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -46,8 +47,8 @@ class Run:
 
 @pytest.fixture
 def deploy(kubeconfig, tmp_path, images, record_property):
-    def _deploy(**variables):
-        run = Run(kubeconfig, tmp_path, variables.pop("images", images), **variables)
+    def _deploy(*flags, **variables):
+        run = Run(kubeconfig, tmp_path, variables.pop("images", images), *flags, **variables)
         record_property("seconds", round(run.seconds, 1))
         return run
 
@@ -121,6 +122,7 @@ def test_a_missing_secret_key_is_named_with_who_wants_it(product, deploy):
         product.patch_merge(path, {"data": secret["data"]})
 
 
+@pytest.mark.slow
 def test_too_little_disk_is_refused_with_the_figures(product, deploy, kubeconfig):
     """The disk is really filled, by a file without a name: it goes with this process, whatever happens."""
     folder = Path(kubeconfig).parent
@@ -200,6 +202,7 @@ def test_a_rollout_that_fails_is_put_back_while_users_notice_nothing(product, de
     assert (probe.failed, probe.asked > 10) == (0, True)
 
 
+@pytest.mark.slow
 def test_a_node_that_is_not_ready_is_refused(product, deploy, kubeconfig):
     """The kubelet is stopped, as when a machine hangs."""
     import signal
@@ -239,18 +242,37 @@ def test_nothing_to_do_changes_nothing(product, deploy):
     assert run.seconds <= 60  # 40 s on an idle machine; see docs/benchmarks.md
 
 
+def test_check_mode_shows_what_would_change_and_writes_nothing(product, deploy):
+    before = versions(product)
+    run = deploy("--check", "--diff", release_log_level="DEBUG")
+    assert run.returncode == 0, run.output[-3000:]
+    assert "DEBUG" in run.output
+    assert versions(product) == before
+
+
+KINDS = [
+    ("/api/v1", "configmaps secrets services serviceaccounts persistentvolumeclaims"),
+    ("/apis/apps/v1", "deployments statefulsets"),
+    ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
+    ("/apis/batch/v1", "cronjobs"),
+    ("/apis/networking.k8s.io/v1", "networkpolicies"),
+    ("/apis/policy/v1", "poddisruptionbudgets"),
+]
+
+
 def versions(product):
+    """Of every object: the fields that are ours with the moment they were written, and the generation where no autoscaler counts it up."""
+    scaled = {
+        one["spec"]["scaleTargetRef"]["name"]
+        for one in product.list(product.namespaced("horizontalpodautoscalers", "/apis/autoscaling/v2"))
+    }
+    assert scaled
     found = {}
-    for plural, api in [
-        ("deployments", "/apis/apps/v1"), ("statefulsets", "/apis/apps/v1"), ("services", "/api/v1"), ("configmaps", "/api/v1"),
-        ("secrets", "/api/v1"), ("networkpolicies", "/apis/networking.k8s.io/v1"), ("cronjobs", "/apis/batch/v1"),
-    ]:  # fmt: skip
-        for item in product.list(product.namespaced(plural, api)):
-            # replicas and generation are the HPA's; the spec of the pods and all data are ours
-            ours = (
-                {key: item.get(key) for key in ("data", "spec")}
-                if plural in ("configmaps", "secrets")
-                else item["metadata"].get("generation")
-            )
-            found[plural, item["metadata"]["name"]] = json.dumps(ours, sort_keys=True)
+    for api, plurals in KINDS:
+        for plural in plurals.split():
+            for item in product.list(product.namespaced(plural, api)):
+                metadata = item["metadata"]
+                ours = [entry for entry in metadata.get("managedFields", []) if entry["manager"] == "hsc.jit"]
+                found[plural, metadata["name"]] = (ours, None if metadata["name"] in scaled else metadata.get("generation"))
+    assert sum(bool(ours) for ours, _ in found.values()) > 40
     return found

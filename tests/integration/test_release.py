@@ -193,6 +193,15 @@ def test_a_fault_is_reported_with_its_reason_within_seconds(release, cluster, pa
     assert outcome.facts["release"]["status"] == "started"
 
 
+def test_a_first_release_that_fails_stays_for_inspection_and_says_how_to_remove_it(release, cluster, pause):
+    broken = stamped(cluster, workload(pause, command=["/does-not-exist"]))
+    assert verdicts(release("present", objects=broken, run="r"))["RO-02"] == "fail"
+    (finding,) = release("previous", run="r", only_this_run=True).findings
+    assert (finding.id, finding.verdict) == ("RO-03", "warn")
+    assert f"kubectl delete namespace {cluster.namespace}" in finding.next_step
+    assert cluster.find(f"{cluster.namespaced('deployments', '/apis/apps/v1')}/web")
+
+
 def test_quota_is_reported_before_or_during_the_rollout(release, cluster, pause):
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}}
     cluster.create(cluster.namespaced("resourcequotas"), quota)

@@ -14,7 +14,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _redis_backup, _res
 
 ROOT = Path(__file__).parents[2]
 PODS = {"redis": "hsc-jit-redis-0", "postgres": "hsc-jit-postgres-0"}
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
 def redis(product, *argv):

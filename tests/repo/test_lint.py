@@ -9,12 +9,16 @@ import pytest
 import yaml
 
 BIN = Path(sys.executable).parent
-MODULE_UTILS = ".collections/ansible_collections/hsc/jit/plugins/module_utils"
+PLUGINS = "ansible_collections.hsc.jit.plugins"
+
+
+def run(root, *command, cwd=".", stdin=None):
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1", "ANSIBLE_CONFIG": str(root / "ansible.cfg")}
+    return subprocess.run(command, cwd=root / cwd, env=environment, input=stdin, capture_output=True, text=True, check=False)
 
 
 def lint(root, *command, cwd="."):
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1", "ANSIBLE_CONFIG": str(root / "ansible.cfg")}
-    result = subprocess.run(command, cwd=root / cwd, env=environment, capture_output=True, text=True, check=False)
+    result = run(root, *command, cwd=cwd)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -23,8 +27,8 @@ def test_ruff(root, command):
     lint(root, BIN / "ruff", *command.split(), ".")
 
 
-def test_mypy_is_strict_on_the_logic(root):
-    lint(root, BIN / "mypy", *[f"{MODULE_UTILS}/{path.name}" for path in sorted((root / "plugins/module_utils").glob("_*.py"))])
+def test_mypy_is_strict_on_all_plugins(root):
+    lint(root, BIN / "mypy", "-p", PLUGINS)
 
 
 def test_mypy_is_strict_on_the_service(root):
@@ -37,6 +41,39 @@ def test_yamllint(root):
 
 def test_ansible_lint_at_production_profile(root):
     lint(root, BIN / "ansible-lint", "--offline", "--profile", "production", "--strict", "-q")
+
+
+PLAY = """---
+- name: Look
+  hosts: localhost
+  tasks:
+    - name: Run a shell
+      shell: ls
+"""
+
+
+def test_each_linter_sees_an_error_that_is_planted(root, tmp_path):
+    """A linter that looks at nothing also says that all is well."""
+    finding = "plugins/module_utils/_finding.py"
+    unused = run(root, BIN / "ruff", "check", "--stdin-filename", finding, "-", stdin="import os\n")
+    assert (unused.returncode, "F401" in unused.stdout) == (1, True), unused.stdout
+    assert run(root, BIN / "ruff", "format", "--check", "--stdin-filename", finding, "-", stdin="a=1\n").returncode == 1
+
+    wrong = tmp_path / "wrong.py"
+    for path, folder, program, what in [
+        (f".collections/{PLUGINS.replace('.', '/')}/module_utils/_finding.py", ".", BIN / "mypy", ["-p", PLUGINS]),
+        ("app/config.py", "service", root / "service/.venv/bin/mypy", ["app"]),
+    ]:
+        wrong.write_text((root / folder / path).read_text() + "\nplanted: int = 'text'\n")
+        typed = run(root, program, "--cache-dir", tmp_path / "mypy", "--shadow-file", path, wrong, *what, cwd=folder)
+        assert (typed.returncode, "Incompatible types in assignment" in typed.stdout) == (1, True), typed.stdout + typed.stderr
+
+    assert run(root, BIN / "yamllint", "--strict", "-", stdin="---\na:   [1,2\n").returncode == 1
+    (tmp_path / "play.yml").write_text(PLAY)
+    shell = run(
+        root, BIN / "ansible-lint", "--offline", "-c", root / ".ansible-lint", "--profile", "production", "-q", tmp_path / "play.yml"
+    )
+    assert (shell.returncode, "command-instead-of-shell" in shell.stdout) == (2, True), shell.stdout + shell.stderr
 
 
 def test_nothing_is_skipped(root):
