@@ -16,6 +16,9 @@ _PHASES_AFTER = ("upload-config all", "mark-control-plane", "bootstrap-token", "
 _CONFIG = "/etc/kubernetes/kubeadm.yaml"
 _PLUGINS = "/var/lib/kubelet/volume-plugins"  # the default lies under /usr, outside the node's folder
 
+# There is one of each: after a kill, nobody shall wait until the dead one's lease has run out.
+_ALONE = {"name": "leader-elect", "value": "false"}
+
 
 def configuration(node: Node, may_raise_limits: bool) -> list[dict[str, Any]]:
     """kubeadm's configuration as documents."""
@@ -36,8 +39,13 @@ def configuration(node: Node, may_raise_limits: bool) -> list[dict[str, Any]]:
             "networking": {"podSubnet": str(cluster.pods), "serviceSubnet": str(cluster.services)},
             # our nodes know their own pod ranges
             "controllerManager": {
-                "extraArgs": [{"name": "allocate-node-cidrs", "value": "false"}, {"name": "flex-volume-plugin-dir", "value": _PLUGINS}]
+                "extraArgs": [
+                    _ALONE,
+                    {"name": "allocate-node-cidrs", "value": "false"},
+                    {"name": "flex-volume-plugin-dir", "value": _PLUGINS},
+                ]
             },
+            "scheduler": {"extraArgs": [_ALONE]},
         },
         kubelet_configuration(node, may_raise_limits),
     ]

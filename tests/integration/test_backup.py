@@ -20,10 +20,10 @@ from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._seal import Seal
 from ansible_collections.hsc.jit.plugins.module_utils._snapshot import Artefact, Snapshot
 from pyrage import x25519
+from stores import PODS, redis
 
 ROOT = Path(__file__).parents[2]
 EMPTY_RDB = b"REDIS0010\xff" + bytes(8)  # Redis 7.0 writes version 10
-PODS = {"redis": "hsc-jit-redis-0", "postgres": "hsc-jit-postgres-0"}
 pytestmark = pytest.mark.cluster
 
 
@@ -38,10 +38,6 @@ def keys(product):
     redis(product, "EVAL", script, "0")
     yield
     redis(product, "EVAL", "for _, k in ipairs(redis.call('KEYS', 'test:backup:*')) do redis.call('DEL', k) end", "0")
-
-
-def redis(product, *argv):
-    return _redis_backup.checked(product.exec(PODS["redis"], "redis", ["redis-cli", *argv]), "redis-cli").decode().strip()
 
 
 @pytest.fixture(scope="module")

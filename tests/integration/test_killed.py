@@ -12,8 +12,8 @@ import pytest
 import yaml
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node as nodes
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
-from ansible_collections.hsc.jit.plugins.module_utils import _redis_backup
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import from_options
+from stores import redis, sql
 
 ROOT = Path(__file__).parents[2]
 STATE = Path("/var/lib/hsc-jit-local")
@@ -27,15 +27,6 @@ def everything():
     settings = from_options({**plain, "state_root": str(STATE.parent), "source_dir": "/nowhere"})
     daemons = [pid for path in (STATE / "run").glob("*.pid") if (pid := process.pid_of(path))]
     return daemons + [pid for node in settings.all_nodes() for pid in nodes.processes(node)]
-
-
-def redis(product, *argv):
-    return _redis_backup.checked(product.exec("hsc-jit-redis-0", "redis", ["redis-cli", *argv]), "redis-cli").decode().strip()
-
-
-def sql(product, text):
-    command = ["psql", "-h", "127.0.0.1", "-U", "hsc", "-d", "hsc", "-qAt", "-v", "ON_ERROR_STOP=1", "-c", text]
-    return _redis_backup.checked(product.exec("hsc-jit-postgres-0", "postgres", command), "psql").decode().strip()
 
 
 def test_after_kill_9_of_everything_a_deploy_brings_the_product_back_with_its_data(product, tmp_path):

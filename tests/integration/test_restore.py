@@ -10,20 +10,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _redis_backup, _restore, _writers
+from ansible_collections.hsc.jit.plugins.module_utils import _restore, _writers
+from stores import redis, sql
 
 ROOT = Path(__file__).parents[2]
-PODS = {"redis": "hsc-jit-redis-0", "postgres": "hsc-jit-postgres-0"}
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-
-
-def redis(product, *argv):
-    return _redis_backup.checked(product.exec(PODS["redis"], "redis", ["redis-cli", *argv]), "redis-cli").decode().strip()
-
-
-def sql(product, text):
-    command = ["psql", "-h", "127.0.0.1", "-U", "hsc", "-d", "hsc", "-qAt", "-v", "ON_ERROR_STOP=1", "-c", text]
-    return _redis_backup.checked(product.exec(PODS["postgres"], "postgres", command), "psql").decode().strip()
 
 
 @pytest.fixture
