@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import yaml
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_build as build
@@ -137,7 +138,7 @@ def _wait(what: str, waiting_for: Callable[[], str], say: host.Say, seconds: flo
     """Until ``waiting_for`` has nothing more to wait for. RuntimeError says what was still missing."""
     deadline = time.monotonic() + seconds
     while reason := waiting_for():
-        say(f"Waiting for {what}", detail=reason[:150])
+        say(f"Waiting for {what}", detail=reason[:300])
         if time.monotonic() > deadline:
             raise RuntimeError(
                 f"{what} is not ready after {seconds:.0f} s: {reason} Run `make destroy` and then `make cluster` to begin again."
@@ -183,12 +184,24 @@ def _not_ready(cluster: Cluster, settings: Settings) -> str:
         waiting = [f"node {node.name}" for node in settings.all_nodes() if node.name not in ready]
         for deployment in cluster.list("/apis/apps/v1/namespaces/kube-system/deployments"):
             if not deployment.get("status", {}).get("availableReplicas"):
-                waiting.append(deployment["metadata"]["name"])
+                waiting.append(f"{deployment['metadata']['name']}{_why(cluster, deployment)}")
         if not _condition(cluster.get("/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"), "Available"):
             waiting.append("metrics API")
     except ApiProblem as problem:
         return problem.message
     return f"{', '.join(waiting)} not ready yet." if waiting else ""
+
+
+def _why(cluster: Cluster, deployment: dict[str, Any]) -> str:
+    """`` (CrashLoopBackOff: its last words)`` where a pod of it says so; may be empty, and old right after a kill."""
+    labels = ",".join(f"{key}={value}" for key, value in deployment["spec"]["selector"]["matchLabels"].items())
+    for pod in cluster.list("/api/v1/namespaces/kube-system/pods", labelSelector=labels):
+        for container in pod["status"].get("containerStatuses") or []:
+            reason = (container["state"].get("waiting") or {}).get("reason", "")
+            last = ((container.get("lastState") or {}).get("terminated") or {}).get("message", "")
+            if reason not in ("", "ContainerCreating", "PodInitializing"):
+                return f" ({reason}: {last.strip()[-300:]})" if last else f" ({reason})"
+    return ""
 
 
 def _condition(obj: dict[str, object], kind: str) -> bool:
