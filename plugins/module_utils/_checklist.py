@@ -82,6 +82,7 @@ ROWS: tuple[Row, ...] = (
     Row("VF-04", "verify", "Logs: no error spikes in `kubectl logs`", "error lines by component, before and after"),
     Row("VF-05", "verify", "Background tasks work", "the worker answers `inspect` and the queues are not growing"),
     Row("VF-06", "verify", "Monitoring is alive", "every Prometheus scrape target of the product is up"),
+    Row("VF-07", "verify", "NetworkPolicies are enforced", "from inside a pod: an allowed door opens, a forbidden one does not"),
 )
 BY_ID = {row.id: row for row in ROWS}
 

@@ -2,8 +2,8 @@
 # Apache License 2.0 (see LICENSE)
 """Verification: what users and operators see of the release, row by row. Reads only; the judgements are in pure files of their own.
 
-Order: the door; then page, tasks and monitoring at the same time; then the load alone, so that nothing of ours disturbs it; then the logs,
-which hold what the load brought up. To add a row: a function ``(Look) -> list[Finding]`` in STAGES and its id in _checklist.py.
+Order: the door; then page, tasks, monitoring and network at the same time; then the load alone, so that nothing of ours disturbs it; then
+the logs, which hold what the load brought up. To add a row: a function ``(Look) -> list[Finding]`` in STAGES and its id in _checklist.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils import _browser, _logs, _prometheus, _verify_page, _verify_tasks
+from ansible_collections.hsc.jit.plugins.module_utils import _browser, _logs, _prometheus, _verify_network, _verify_page, _verify_tasks
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, worst
 from ansible_collections.hsc.jit.plugins.module_utils._load import Door
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
@@ -187,6 +187,11 @@ def check_tasks(one: Look) -> list[Finding]:
     return _verify_tasks.check_tasks(one.context.cluster, one.pods(), one.asked.worker, one.asked.queues, one.asked.queue_length)
 
 
+def check_network(one: Look) -> list[Finding]:
+    """VF-07."""
+    return _verify_network.check_network(one.context.cluster, one.pods(), one.asked.worker)
+
+
 def check_monitoring(one: Look) -> list[Finding]:
     """VF-06: every target up; Prometheus scrapes a new pod within its interval, so this waits a while."""
     context, started = one.context, one.context.monotonic()
@@ -218,7 +223,7 @@ def _targets(one: Look) -> list[dict[str, Any]]:
 Row = tuple[str, Callable[[Look], list[Finding]]]
 STAGES: tuple[list[Row], ...] = (
     [("VF-01", check_door)],
-    [("VF-02", check_page), ("VF-05", check_tasks), ("VF-06", check_monitoring)],
+    [("VF-02", check_page), ("VF-05", check_tasks), ("VF-06", check_monitoring), ("VF-07", check_network)],
     [("VF-03", check_load)],
     [("VF-04", check_logs)],
 )

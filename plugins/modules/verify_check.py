@@ -12,7 +12,8 @@ version_added: 0.1.0
 author: The HSC-JIT deployment engineers (@hsc-jit)
 description:
   - Looks at health, the page in a real headless Chromium, latency and failures under a load of its own, error lines in the logs, the
-    background workers and the scrape targets, and reports every finding together (VF-01 to VF-06). Nothing is changed.
+    background workers, the scrape targets and the network policies, and reports every finding together (VF-01 to VF-07). Nothing is
+    changed.
   - What may not or cannot be looked at is V(skipped) with the reason, never V(pass); so is a load that gave too few numbers to tell.
 extends_documentation_fragment: [hsc.jit.target, hsc.jit.target.run]
 options:
@@ -101,7 +102,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: VF-01 to VF-06 | Verify what users see
+- name: VF-01 to VF-07 | Verify what users see
   hsc.jit.verify_check:
     url: https://support.example.com
     evidence_dir: evidence/today

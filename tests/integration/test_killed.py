@@ -17,6 +17,7 @@ from stores import redis, sql
 
 ROOT = Path(__file__).parents[2]
 STATE = Path("/var/lib/hsc-jit-local")
+SHORT_LOAD = {"rate_per_second": 50, "seconds": 3, "sockets": 40}  # enough answers to judge
 pytestmark = pytest.mark.cluster
 
 
@@ -42,7 +43,7 @@ def test_after_kill_9_of_everything_a_deploy_brings_the_product_back_with_its_da
 
     environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/local", "deploy.yml"]
-    extra = json.dumps({"release_evidence_dir": str(tmp_path)})
+    extra = json.dumps({"release_evidence_dir": str(tmp_path), "verify_load": SHORT_LOAD})
     began = time.monotonic()
     done = subprocess.run(
         [*command, "-e", extra], cwd=ROOT, env={**environment, "ANSIBLE_CONFIG": "ansible.cfg"}, capture_output=True, text=True, check=False

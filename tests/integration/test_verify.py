@@ -216,7 +216,8 @@ def test_the_product_is_verified_and_no_secret_gets_into_the_evidence(kubeconfig
     checklist = json.loads((folder / "checklist.json").read_text())
     assert checklist["verdict"] == "go"
     rows = {row["id"]: row["verdict"] for row in checklist["rows"] if row["phase"] == "verify"}
-    assert set(rows) == {f"VF-0{number}" for number in range(1, 7)}
+    assert set(rows) == {f"VF-0{number}" for number in range(1, 8)}
+    assert rows.pop("VF-07") in ("pass", "skipped")  # whether this cluster enforces NetworkPolicies
     assert set(rows.values()) <= {"pass", "warn"}
     assert seconds < 40, "25 s, and what a busy machine adds"
 
