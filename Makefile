@@ -38,7 +38,7 @@ test-cluster: env ## the phases and their failures on the local cluster
 test-slow: env ## the tests on the local cluster that take a minute or longer
 	$(pytest) tests/integration -m slow --junitxml=$(results)/slow.xml
 
-soak: env ## a thousand answers while parts of the deployed product are killed, and load on it: under ten minutes
+soak: env ## a thousand answers while parts of the deployed product are killed, and load on it, autoscaling: a quarter of an hour
 	$(pytest) -s tests/soak --junitxml=$(results)/soak.xml
 
 test-molecule: env ## molecule's scenarios
