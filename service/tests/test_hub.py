@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -48,6 +50,27 @@ def taken(hub: Hub) -> Taken:
     found = hub.streams.take(entry, job)
     assert found is not None
     return found
+
+
+def test_who_comes_while_the_hub_is_still_connecting_is_served_too(state_redis: RedisServer, monkeypatch) -> None:
+    made = Hub(Streams(redis.Redis.from_url(state_redis.url, protocol=2, socket_timeout=2)))
+    pool, begun = made.streams.client.connection_pool, threading.Event()
+    connect = pool.get_connection
+
+    def slowly(*names: object) -> object:
+        """The listener asks first and is given its connection last."""
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            time.sleep(0.3)
+        return connect(*names)
+
+    monkeypatch.setattr(pool, "get_connection", slowly)
+    made.start()
+    assert begun.wait(5)
+    try:
+        made.attach(Listener("s1", "e1"))
+    finally:
+        made.stop()
 
 
 def say(hub: Hub, taken: Taken, count: int) -> None:

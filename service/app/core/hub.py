@@ -66,6 +66,7 @@ class Hub:
         self._clock = time.monotonic
         self._touched = self._clock()
         self._pubsub = streams.client.pubsub()
+        self._subscribing = threading.Lock()
 
     def start(self) -> None:
         for work in (self._listen, self._check):
@@ -84,9 +85,14 @@ class Hub:
             if confirmed is None:
                 confirmed = self._confirmed[channel] = threading.Event()
         if not confirmed.is_set():
-            self._pubsub.subscribe(channel)
+            self._subscribe(channel)
             if not confirmed.wait(CONFIRM_SECONDS):
                 raise Unavailable(f"no confirmation of the subscription within {CONFIRM_SECONDS:g} s")
+
+    def _subscribe(self, channel: bytes) -> None:
+        """One thread at a time: of two that find no connection yet each would make one, and what was subscribed on the first be lost."""
+        with self._subscribing:
+            self._pubsub.subscribe(channel)
 
     def detach(self, client: Client) -> None:
         """Stop serving `client`."""
@@ -135,7 +141,7 @@ class Hub:
         while not self._stopped:
             try:
                 if not self._pubsub.subscribed:
-                    self._pubsub.subscribe(_CONTROL)
+                    self._subscribe(_CONTROL)
                 message = self._pubsub.get_message(timeout=1.0)
                 self._complain("pub/sub", None)
                 if message is not None:
