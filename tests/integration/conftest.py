@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,12 @@ def namespace(kubeconfig):
     cluster = connect({"kubeconfig": kubeconfig, "namespace": name})
     labels = {"pod-security.kubernetes.io/enforce": "restricted", "app.kubernetes.io/managed-by": "hsc.jit-tests"}
     cluster.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+    # The controllers add these two a moment later; a test that counts objects must not see them arrive.
+    for path in (cluster.namespaced("configmaps") + "/kube-root-ca.crt", cluster.namespaced("serviceaccounts") + "/default"):
+        deadline = time.monotonic() + 20
+        while cluster.find(path) is None:
+            assert time.monotonic() < deadline, f"{path} was never made: is kube-controller-manager running?"
+            time.sleep(0.05)
     yield name
     cluster.delete(f"/api/v1/namespaces/{name}")
 
