@@ -18,6 +18,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_kube
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node as nodes
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import MOST_NODES, Node, Settings
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import pod_state
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster, connect
 
 _READY_SECONDS = 180
@@ -40,7 +41,7 @@ def up(settings: Settings, say: host.Say) -> list[str]:
     done += ["program"] if built else []
     _forget_half_made(settings, say)
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o711)
-    build.install(settings, program)
+    build.install(settings, program, say)
     (settings.state / "settings.json").write_text(json.dumps(settings.identity()))
     done += _ensure_bridge(settings) + _ensure_registry(settings)
     for node in settings.all_nodes():
@@ -182,9 +183,10 @@ def _not_ready(cluster: Cluster, settings: Settings) -> str:
     try:
         ready = {node["metadata"]["name"] for node in cluster.list("/api/v1/nodes") if _condition(node, "Ready")}
         waiting = [f"node {node.name}" for node in settings.all_nodes() if node.name not in ready]
-        for deployment in cluster.list("/apis/apps/v1/namespaces/kube-system/deployments"):
+        pods = cluster.list(cluster.namespaced("pods"))
+        for deployment in cluster.list(cluster.namespaced("deployments", "/apis/apps/v1")):
             if not deployment.get("status", {}).get("availableReplicas"):
-                waiting.append(f"{deployment['metadata']['name']}{_why(cluster, deployment)}")
+                waiting.append(f"{deployment['metadata']['name']}{_why(deployment, pods)}")
         if not _condition(cluster.get("/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"), "Available"):
             waiting.append("metrics API")
     except ApiProblem as problem:
@@ -192,16 +194,12 @@ def _not_ready(cluster: Cluster, settings: Settings) -> str:
     return f"{', '.join(waiting)} not ready yet." if waiting else ""
 
 
-def _why(cluster: Cluster, deployment: dict[str, Any]) -> str:
-    """`` (CrashLoopBackOff: its last words)`` where a pod of it says so; may be empty, and old right after a kill."""
-    labels = ",".join(f"{key}={value}" for key, value in deployment["spec"]["selector"]["matchLabels"].items())
-    for pod in cluster.list("/api/v1/namespaces/kube-system/pods", labelSelector=labels):
-        for container in pod["status"].get("containerStatuses") or []:
-            reason = (container["state"].get("waiting") or {}).get("reason", "")
-            last = ((container.get("lastState") or {}).get("terminated") or {}).get("message", "")
-            if reason not in ("", "ContainerCreating", "PodInitializing"):
-                return f" ({reason}: {last.strip()[-300:]})" if last else f" ({reason})"
-    return ""
+def _why(deployment: dict[str, Any], pods: list[dict[str, Any]]) -> str:
+    """`` (container coredns: CrashLoopBackOff: its last words)``; may be empty, and old right after a kill."""
+    labels = deployment["spec"]["selector"]["matchLabels"].items()
+    mine = [pod for pod in pods if labels <= pod["metadata"].get("labels", {}).items()]
+    reasons = [state.reason for state in (pod_state(pod, lambda *_: "") for pod in mine) if state.reason]
+    return f" ({reasons[0]})" if reasons else ""
 
 
 def _condition(obj: dict[str, object], kind: str) -> bool:

@@ -14,7 +14,7 @@ import tarfile
 from pathlib import Path
 
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_host import Say
-from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_lock import alone
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_lock import Taken, alone
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import COMMANDS, IMAGES, KUBERNETES_VERSION, Settings
 
 BUILD_SECONDS = 1800  # on two slow cores, and once more
@@ -45,9 +45,12 @@ def program(settings: Settings, say: Say) -> tuple[Path, bool]:
     if not shutil.which("go"):
         raise RuntimeError("Go is not installed, and this version of the node's program is not in the cache. Install Go 1.21 or newer.")
     say("Taking turns with other builds of this program")
-    with alone("build", wait_seconds=BUILD_SECONDS):
-        if not (folder / "images.tar").is_file():
-            _build(source, folder, say)
+    try:
+        with alone("build", wait_seconds=BUILD_SECONDS):
+            if not (folder / "images.tar").is_file():
+                _build(source, folder, say)
+    except Taken as holder:
+        raise RuntimeError(f"{holder} has been compiling the node's program for {BUILD_SECONDS // 60} minutes. End it.") from holder
     return folder, True
 
 
@@ -156,14 +159,19 @@ def _add(tar: tarfile.TarFile, name: str, body: bytes) -> None:
         tar.addfile(entry, io.BytesIO(body))
 
 
-def install(settings: Settings, folder: Path) -> None:
-    """The program under the cluster's own folder, so that clearing the cache never stops a running node."""
-    target = settings.state / "bin"
+def install(settings: Settings, folder: Path, say: Say) -> None:
+    """The program under the cluster's own folder, so that clearing the cache never stops a running node.
+
+    A cluster keeps the version that made it: the checkouts that share it must not restart it under each other.
+    """
+    target, version = settings.state / "bin", settings.state / "program"
     target.mkdir(parents=True, exist_ok=True)
     if not (target / "node").exists():
         shutil.copy2(folder / "node", target / "node.new")
         (target / "node.new").replace(target / "node")
+        version.write_text(folder.name)
+    if (made := version.read_text()) != folder.name:
+        say(f"This cluster keeps program {made}; `make destroy` and then `make cluster` would bring {folder.name}")
     for command in COMMANDS:
         if not (target / command).is_symlink():
             (target / command).symlink_to("node")
-    (settings.state / "program").write_text(folder.name)

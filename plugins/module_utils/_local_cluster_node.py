@@ -7,6 +7,7 @@ Every function here makes sure of one thing and returns whether it had to do som
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import time
@@ -207,13 +208,25 @@ def processes(node: Node) -> list[int]:
     pids: set[int] = set()
     for root in cgroup_roots()[1]:
         for path in (root / node.cgroup).rglob("cgroup.procs"):
-            pids.update(int(pid) for pid in path.read_text().split())
+            with contextlib.suppress(OSError):  # a cgroup goes with its last process
+                pids.update(int(pid) for pid in path.read_text().split())
     spaces = _remembered_namespaces(node)
     for path in Path("/proc").glob("[0-9]*"):
         pid = int(path.name)
         if {_namespace(pid, "mnt"), _namespace(pid, "net")} & spaces:
             pids.add(pid)
     return sorted(pids)
+
+
+def end_processes(node: Node) -> list[int]:
+    """The pids that were ended. Looks again until none is left: one that dies may just have started another."""
+    ended: list[int] = []
+    for _ in range(5):
+        if not (pids := processes(node)):
+            return ended
+        process.end(pids)
+        ended += pids
+    raise RuntimeError(f"Node {node.name}: processes {processes(node)} do not end, even by kill -9.")
 
 
 def _remembered_namespaces(node: Node) -> set[str]:
@@ -246,8 +259,7 @@ def _remove_cgroup(path: Path) -> None:
 
 def remove(node: Node) -> bool:
     """End the node's processes and take its namespaces and cgroups away; its folder stays."""
-    pids = processes(node)
-    process.end(pids)
+    ended = end_processes(node)
     execute(["ip", "link", "delete", node.veth], check=False)
     for root in every_cgroup_root():
         for path in sorted((root / node.cgroup).rglob("*"), reverse=True):
@@ -256,4 +268,4 @@ def remove(node: Node) -> bool:
         for path in (root / node.cgroup, (root / node.cgroup).parent):
             if path.is_dir() and not any(child.is_dir() for child in path.iterdir()):
                 path.rmdir()
-    return bool(pids)
+    return bool(ended)

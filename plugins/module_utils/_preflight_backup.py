@@ -26,7 +26,7 @@ def check(cron_job: Mapping[str, Any] | None, now: datetime, hours: float) -> Fi
     if cron_job["spec"].get("suspend"):
         step = f'kubectl patch cronjob {CRON_JOB} -p \'{{"spec":{{"suspend":false}}}}\''
         return Finding("PF-08", "warn", f"CronJob {CRON_JOB} is suspended: there is no nightly backup.", evidence, step)
-    what = f"The last nightly backup that succeeded is {age} h old" if last else f"No nightly backup has succeeded in {age} h"
+    what = f"The last nightly backup that succeeded is {age} h old" if last else f"No nightly backup yet: {CRON_JOB} is {age} h old"
     if age > hours:
         return Finding("PF-08", "warn", f"{what}; {hours:g} h are allowed.", evidence, _STEP)
     return Finding("PF-08", "pass", f"{what} ({hours:g} h are allowed).", evidence)

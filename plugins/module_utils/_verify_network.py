@@ -33,8 +33,7 @@ def check_network(cluster: Cluster, pods: list[dict[str, Any]], app: str) -> lis
     knockers = ready_pods(pods, app)
     if not knockers:
         return [Finding("VF-07", "error", f"Not tried: no pod of {app} is ready.", {"ready": 0}, f"kubectl get pods -l app={app}")]
-    pod = knockers[0]
-    container = next(item for item in pods if item["metadata"]["name"] == pod)["spec"]["containers"][0]["name"]
+    pod, container = knockers[0]
     try:
         result = cluster.exec(pod, container, ["python", "-c", KNOCK, ALLOWED, FORBIDDEN], timeout_seconds=20)
         answers = json.loads(result.stdout)

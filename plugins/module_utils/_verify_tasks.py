@@ -24,10 +24,10 @@ print(json.dumps({queue: client.llen(queue) for queue in queues}))
 """
 
 
-def ready_pods(pods: list[dict[str, Any]], app: str) -> list[str]:
-    """Names of an app's pods that are Ready and not on their way out."""
+def ready_pods(pods: list[dict[str, Any]], app: str) -> list[tuple[str, str]]:
+    """(name, first container) of an app's pods that are Ready and not on their way out."""
     return sorted(
-        pod["metadata"]["name"]
+        (pod["metadata"]["name"], pod["spec"]["containers"][0]["name"])
         for pod in pods
         if pod["metadata"].get("labels", {}).get("app") == app
         and "deletionTimestamp" not in pod["metadata"]
@@ -44,8 +44,7 @@ def check_tasks(cluster: Cluster, pods: list[dict[str, Any]], app: str, queues: 
         return [
             Finding("VF-05", "fail", f"No pod of {app} is ready: no background task runs.", {"ready": 0}, f"kubectl get pods -l app={app}")
         ]
-    pod = workers[0]
-    container = next(item for item in pods if item["metadata"]["name"] == pod)["spec"]["containers"][0]["name"]
+    pod, container = workers[0]
     try:
         inspected = cluster.exec(pod, container, INSPECT, timeout_seconds=30)
         lengths = cluster.exec(pod, container, ["python", "-c", LENGTHS % json.dumps(queues)], timeout_seconds=15)

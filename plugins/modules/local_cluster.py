@@ -121,15 +121,19 @@ SPEC = {
 }
 
 
+_KILLED_SECONDS = 2.0  # a run whose playbook was killed is still ending
+
+
 def work(context: Context) -> Outcome:
     settings = from_options(context.params)
     facts = {"kubeconfig": str(settings.kubeconfig), "registry": f"localhost:{settings.registry_port}", "done": []}
     wanted = context.params["state"]
     if context.check_mode:
-        return Outcome(_local_cluster.state(settings), wanted, facts=facts)
+        found = _local_cluster.state(settings)
+        return Outcome(found, found if (found, wanted) == ("absent", "stopped") else wanted, facts=facts)
     act = {"present": _local_cluster.up, "stopped": _local_cluster.stop, "absent": _local_cluster.down}[wanted]
     try:
-        with _local_cluster_lock.alone(f"cluster {settings.name}"):
+        with _local_cluster_lock.alone(f"cluster {settings.name}", _KILLED_SECONDS):
             done = act(settings, context.progress.say)
     except _local_cluster_lock.Taken as holder:
         raise Problem(f"Local cluster {settings.name}: {holder} is at work on it.", "Wait until it has ended, and run again.") from holder

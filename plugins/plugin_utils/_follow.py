@@ -1,12 +1,19 @@
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""An action plugin that shows a module's progress while it runs. A module gets it by a three-line ``plugins/action/<module>.py``."""
+"""An action plugin that shows a module's progress while it runs, and ends it with its playbook.
+
+A module gets it by a three-line ``plugins/action/<module>.py``.
+"""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +31,8 @@ class ProgressAction(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
+        if playbook := multiprocessing.parent_process():  # this is a worker that ansible-playbook forked for this one task
+            threading.Thread(target=_end_with, args=(playbook.pid,), daemon=True).start()
         with tempfile.NamedTemporaryFile(prefix="hsc-jit-progress-") as file:
             done = threading.Event()
             follower = threading.Thread(target=_follow, args=(Path(file.name), done), daemon=True)
@@ -50,3 +59,13 @@ def _follow(path: Path, done: threading.Event) -> None:
                 display.display("  " + as_line(json.loads(line)), color="bright gray")
             if last:
                 return
+
+
+def _end_with(playbook: int) -> None:
+    """End this worker and its module when ansible-playbook has gone, even by kill -9.
+
+    Ansible gives each worker a process group of its own, so they would work on, unseen, beside the next run.
+    """
+    while os.getppid() == playbook:
+        time.sleep(_POLL_SECONDS)
+    os.killpg(os.getpid(), signal.SIGTERM)  # no group of that name: an error, and nobody else is hurt

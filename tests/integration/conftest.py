@@ -3,11 +3,12 @@
 import json
 import os
 import secrets
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster, connect
+from waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,10 +47,7 @@ def namespace(kubeconfig):
     cluster.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
     # The controllers add these two a moment later; a test that counts objects must not see them arrive.
     for path in (cluster.namespaced("configmaps") + "/kube-root-ca.crt", cluster.namespaced("serviceaccounts") + "/default"):
-        deadline = time.monotonic() + 20
-        while cluster.find(path) is None:
-            assert time.monotonic() < deadline, f"{path} was never made: is kube-controller-manager running?"
-            time.sleep(0.05)
+        until(partial(cluster.find, path), 20, f"for {path}: is kube-controller-manager running?".format)
     yield name
     cluster.delete(f"/api/v1/namespaces/{name}")
 

@@ -10,7 +10,6 @@ import secrets
 import stat
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._seal import Seal
 from ansible_collections.hsc.jit.plugins.module_utils._snapshot import Artefact, Snapshot
 from pyrage import x25519
 from stores import PODS, redis
+from waiting import until
 
 ROOT = Path(__file__).parents[2]
 EMPTY_RDB = b"REDIS0010\xff" + bytes(8)  # Redis 7.0 writes version 10
@@ -244,14 +244,6 @@ def test_an_encrypted_backup_is_proved_from_the_file_and_nothing_plain_stays(pro
     assert all(path.read_bytes().startswith(b"age-encryption.org/v1") for path in (tmp_path / "encrypted").glob("*.age"))
 
 
-def until(condition):
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.2)
-    pytest.fail("it did not happen within two minutes")
-
-
 @pytest.mark.slow
 def test_the_playbook_keeps_the_newest_and_shows_no_password(product, images, tmp_path):
     directory = tmp_path / "snapshots"
@@ -298,12 +290,4 @@ def refused(product, images, folder, broken, *said):
     finding = backup.findings[-1]
     assert (finding.id, finding.verdict) == ("BK-03", "fail")
     assert any(word in finding.message for word in said), finding.message
-    assert product.find(product.namespaced("pods") + f"/{_scratch.SCRATCH}-{broken.kind}") is None or until_gone(product, broken.kind)
-
-
-def until_gone(product, kind):
-    for _ in range(50):
-        if product.find(product.namespaced("pods") + f"/{_scratch.SCRATCH}-{kind}") is None:
-            return True
-        time.sleep(0.2)
-    return False
+    until(lambda: product.find(product.namespaced("pods") + f"/{_scratch.SCRATCH}-{broken.kind}") is None, 10)

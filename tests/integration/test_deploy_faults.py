@@ -5,51 +5,25 @@ Needs the product in the local cluster (`make deploy`). Each test breaks one thi
 
 import json
 import os
-import subprocess
-import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 import yaml
+from deployment import Deployment
+from waiting import until
 
 ROOT = Path(__file__).parents[2]
 DOOR = os.environ.get("HSC_TEST_URL", "http://127.0.0.1:8000")
-SHORT_LOAD = {"rate_per_second": 50, "seconds": 3, "sockets": 40}  # enough answers to judge
 pytestmark = pytest.mark.cluster
-
-
-class Run:
-    """One run of deploy.yml to its end. rows: {id: [(verdict, message)]} of its checklist.json."""
-
-    def __init__(self, kubeconfig, evidence, images, *flags, **variables):
-        extra = {"release_images": images, "release_evidence_dir": str(evidence), "verify_load": SHORT_LOAD, **variables}
-        started = time.monotonic()
-        program = str(Path(sys.executable).parent / "ansible-playbook")
-        result = subprocess.run(
-            [program, "-i", "inventories/local", "deploy.yml", "-e", json.dumps(extra), *flags],
-            cwd=ROOT, env={**os.environ, "KUBECONFIG": kubeconfig, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        self.seconds = time.monotonic() - started
-        self.returncode, self.output = result.returncode, result.stdout + result.stderr
-        journals = sorted(evidence.glob("*/checklist.json"))
-        assert journals, self.output[-3000:]
-        self.report = json.loads(journals[-1].read_text())
-        entries = (json.loads(line) for line in (journals[-1].parent / "journal.jsonl").read_text().splitlines())
-        self.findings = [entry["data"] for entry in entries if entry["kind"] == "finding"]
-
-    def messages(self, row, verdict):
-        return [f"{one['message']} {one['next_step']}" for one in self.findings if (one["id"], one["verdict"]) == (row, verdict)]
 
 
 @pytest.fixture
 def deploy(kubeconfig, tmp_path, images, record_property):
     def _deploy(*flags, **variables):
-        run = Run(kubeconfig, tmp_path, variables.pop("images", images), *flags, **variables)
+        run = Deployment(tmp_path, *flags, kubeconfig=kubeconfig, release_images=variables.pop("images", images), **variables)
         record_property("seconds", round(run.seconds, 1))
         return run
 
@@ -147,13 +121,6 @@ def free_bytes(product, node):
     summary = product.get(f"/api/v1/nodes/{node}/proxy/stats/summary")
     volumes = [volume for pod in summary["pods"] for volume in pod.get("volume", []) if "pvcRef" in volume]
     return [one["availableBytes"] for one in [summary["node"]["fs"], *volumes]]
-
-
-def until(condition, seconds):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(1)
 
 
 def test_postgres_down_means_that_nothing_changes(product, deploy):

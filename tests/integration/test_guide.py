@@ -8,11 +8,11 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+from waiting import until
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "hsc-jit-guide"
@@ -53,14 +53,6 @@ def shell(folder, kubeconfig):
 
     yield _shell
     connect({"kubeconfig": kubeconfig, "namespace": NAMESPACE}).delete(f"/api/v1/namespaces/{NAMESPACE}")
-
-
-def until(found, seconds=LONGEST_SECONDS):
-    deadline = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(1)
-    return value
 
 
 def test_the_guide_deploys_the_product(shell):

@@ -1,9 +1,6 @@
 """A power cut: every process of the local cluster is killed at once, and the same command as always brings the product back."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -13,21 +10,22 @@ import yaml
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node as nodes
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import from_options
+from deployment import Deployment
 from stores import redis, sql
 
 ROOT = Path(__file__).parents[2]
 STATE = Path("/var/lib/hsc-jit-local")
-SHORT_LOAD = {"rate_per_second": 50, "seconds": 3, "sockets": 40}  # enough answers to judge
 pytestmark = pytest.mark.cluster
 
 
-def everything():
-    """Pids of the local cluster, its pods' among them."""
+def kill_everything():
+    """kill -9 of the local cluster's every process, its pods' among them; how many there were."""
     defaults = yaml.safe_load((ROOT / "roles/local_cluster/defaults/main.yml").read_text())
     plain = {key.removeprefix("local_cluster_"): value for key, value in defaults.items()}
     settings = from_options({**plain, "state_root": str(STATE.parent), "source_dir": "/nowhere"})
     daemons = [pid for path in (STATE / "run").glob("*.pid") if (pid := process.pid_of(path))]
-    return daemons + [pid for node in settings.all_nodes() for pid in nodes.processes(node)]
+    process.end(daemons)
+    return len(daemons) + sum(len(nodes.end_processes(node)) for node in settings.all_nodes())
 
 
 def test_after_kill_9_of_everything_a_deploy_brings_the_product_back_with_its_data(product, tmp_path):
@@ -36,20 +34,12 @@ def test_after_kill_9_of_everything_a_deploy_brings_the_product_back_with_its_da
     sql(product, "DROP TABLE IF EXISTS test_killed; CREATE TABLE test_killed (n int); INSERT INTO test_killed VALUES (42)")
     redis(product, "SET", "test:killed", "42")
     time.sleep(1.1)  # what Redis has not written to disk yet, `everysec` does not promise
-    before = everything()
-    assert len(before) > 20
-    process.end(before)
-    assert everything() == []
+    killed = kill_everything()
+    assert killed > 20
 
-    environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/local", "deploy.yml"]
-    extra = json.dumps({"release_evidence_dir": str(tmp_path), "verify_load": SHORT_LOAD})
-    began = time.monotonic()
-    done = subprocess.run(
-        [*command, "-e", extra], cwd=ROOT, env={**environment, "ANSIBLE_CONFIG": "ansible.cfg"}, capture_output=True, text=True, check=False
-    )
-    print(f"{len(before)} processes killed; deployed and verified after {time.monotonic() - began:.0f} s")
-    assert done.returncode == 0, done.stdout[-4000:]
+    run = Deployment(tmp_path)
+    print(f"{killed} processes killed; deployed and verified after {run.seconds:.0f} s")
+    assert run.returncode == 0, run.output[-4000:]
 
     assert sql(product, "SELECT n FROM test_killed") == "42"
     assert redis(product, "GET", "test:killed") == "42"

@@ -16,6 +16,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._image_layer import MANIFE
 from ansible_collections.hsc.jit.plugins.module_utils._image_registry import Registry
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import from_options
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+from waiting import until
 
 ROOT = Path(__file__).parents[2]
 STATE = Path("/var/lib/hsc-jit-twin")
@@ -93,13 +94,6 @@ def kubectl(*argv):
     return run(str(STATE / "bin/kubectl"), f"--kubeconfig={STATE}/kubeconfig", *argv)
 
 
-def until(true, seconds, what):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, what()
-        time.sleep(1)
-
-
 CLAIM = """
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -135,7 +129,7 @@ def test_from_half_made_to_gone(image, tmp_path):
 
     half = subprocess.Popen(command(), cwd=ROOT, env={**os.environ, "ANSIBLE_CONFIG": "ansible.cfg"},
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
-    until((STATE / "nodes/twin-0/run/containerd.pid").exists, 120, lambda: "the first node was never begun")
+    until((STATE / "nodes/twin-0/run/containerd.pid").exists, 120)
     os.killpg(half.pid, 9)
     half.wait()
     assert not (STATE / "initialised").exists()
@@ -157,10 +151,10 @@ def test_from_half_made_to_gone(image, tmp_path):
         until(lambda: "written once" in word(), 20, lambda: kubectl("describe", "pod", "keeper"))
         written = word()
 
-        victims = [pid for node in settings().all_nodes() for pid in nodes.processes(node)]
-        victims += [pid for path in (STATE / "run").glob("*.pid") if (pid := process.pid_of(path))]
+        victims = [pid for path in (STATE / "run").glob("*.pid") if (pid := process.pid_of(path))]
+        process.end(victims)  # kill -9 of everything: what a power cut leaves
+        victims += [pid for node in settings().all_nodes() for pid in nodes.end_processes(node)]
         assert len(victims) > 20
-        process.end(victims)  # kill -9 of everything at once: what a power cut leaves
         seconds, output = up()
         print(f"repaired after kill -9 of {len(victims)} processes: {seconds:.0f} s")
         assert "changed=1" in output
@@ -204,14 +198,15 @@ def copy_image(source, target, folder):
     ("changes", "said"),
     [
         ({"local_cluster_nodes": 0}, "nodes is 0"),
-        ({"local_cluster_name": "Twin_1"}, "1 to 11 characters"),
+        ({"local_cluster_name": "Never_1"}, "1 to 11 characters"),
         ({"local_cluster_subnet": "8.8.8.0/24"}, "must be a private /24 network"),
         ({"local_cluster_pod_cidr": "10.98.0.0/16"}, "overlaps"),
         ({"local_cluster_registry_port": 5001}, "Port 5001 of 127.0.0.1 is taken"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_made(kubeconfig, changes, said):
-    code, _, output = play(**changes)
+    before = traces()
+    code, _, output = play(**{"local_cluster_name": "never", **changes})
     assert code != 0
     assert said in output.replace("\n", " "), output[-1500:]
-    assert not STATE.exists()
+    assert traces()["state"] == before["state"]

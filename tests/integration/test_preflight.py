@@ -12,6 +12,7 @@ import yaml
 from ansible_collections.hsc.jit.plugins.module_utils._preflight import Asked, look
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster, connect
+from waiting import until
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -61,13 +62,6 @@ def of(findings, row):
 def only(findings, row):
     (finding,) = of(findings, row)
     return finding
-
-
-def wait_until(true, seconds=15):
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 def everything_in(cluster):
@@ -133,7 +127,7 @@ def test_a_pod_that_the_namespaces_rules_forbid(cluster, namespace):
 def test_a_quota_that_is_too_small(cluster, namespace):
     quota = {"metadata": {"name": "small"}, "spec": {"hard": {"requests.memory": "8Mi"}}}
     cluster.create(f"/api/v1/namespaces/{namespace}/resourcequotas", quota)
-    wait_until(lambda: (cluster.get(f"/api/v1/namespaces/{namespace}/resourcequotas/small").get("status") or {}).get("hard"))
+    until(lambda: (cluster.get(f"/api/v1/namespaces/{namespace}/resourcequotas/small").get("status") or {}).get("hard"))
     finding = only(preflight(cluster, [deployment(namespace)]), "PF-03")
     assert finding.verdict == "fail" and "exceeded quota: small" in finding.message
 

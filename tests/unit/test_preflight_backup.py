@@ -19,8 +19,8 @@ def cron_job(created="2026-11-01T00:00:00Z", last=None, **spec):
         (cron_job(last="2026-11-25T02:00:10Z"), "pass", "10.0 h old"),
         (cron_job(last="2026-11-24T10:00:00Z"), "pass", "26.0 h old"),
         (cron_job(last="2026-11-24T09:50:00Z"), "warn", "26.2 h old; 26 h are allowed"),
-        (cron_job(), "warn", "No nightly backup has succeeded in 588.0 h"),
-        (cron_job(created="2026-11-25T09:00:00Z"), "pass", "in 3.0 h"),
+        (cron_job(), "warn", "No nightly backup yet: hsc-jit-backup is 588.0 h old"),
+        (cron_job(created="2026-11-25T09:00:00Z"), "pass", "is 3.0 h old"),
         (cron_job(last="2026-11-25T02:00:10Z", suspend=True), "warn", "suspended"),
     ],
 )

@@ -1,0 +1,63 @@
+"""The local cluster's words and predictions; that it runs is seen in tests/integration/test_local_cluster.py."""
+
+import secrets
+
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster, _local_cluster_build
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_lock import alone
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import from_options
+from ansible_collections.hsc.jit.plugins.module_utils._module import Context
+from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from ansible_collections.hsc.jit.plugins.modules import local_cluster
+
+OPTIONS = {name: option.get("default") for name, option in local_cluster.SPEC.items()}
+
+
+@pytest.fixture
+def options(tmp_path):
+    source = tmp_path / "source"
+    (source / "node").mkdir(parents=True)
+    return {**OPTIONS, "name": "none", "source_dir": str(source), "state_root": str(tmp_path), "cache_dir": str(tmp_path / "cache")}
+
+
+def test_a_waiting_addon_says_which_of_its_pods_fails_and_why():
+    deployment = {"spec": {"selector": {"matchLabels": {"k8s-app": "dns"}}}}
+    crashed = {"reason": "Error", "exitCode": 1, "message": "no route to host"}
+    container = {
+        "name": "coredns",
+        "restartCount": 2,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": crashed},
+    }
+    pods = [
+        {"metadata": {"name": "other", "labels": {"k8s-app": "other"}}, "status": {"phase": "Failed"}},
+        {"metadata": {"name": "coredns-1", "labels": {"k8s-app": "dns", "hash": "1"}}, "status": {"containerStatuses": [container]}},
+    ]
+    told = _local_cluster._why(deployment, pods)
+    assert told == " (container coredns: CrashLoopBackOff: exit code 1: no route to host, restarted 2 times)"
+    assert _local_cluster._why(deployment, pods[:1]) == ""
+
+
+@pytest.mark.parametrize(("wanted", "predicted"), [("present", "present"), ("stopped", "absent"), ("absent", "absent")])
+def test_check_mode_predicts_what_would_be_where_nothing_is(options, wanted, predicted):
+    outcome = local_cluster.work(Context({**options, "state": wanted}, True, Progress()))
+    assert (outcome.before, outcome.after) == ("absent", predicted)
+
+
+def test_a_build_that_never_ends_is_told_as_such(options, monkeypatch):
+    monkeypatch.setattr(_local_cluster_build, "BUILD_SECONDS", 0)
+    mine = f"test {secrets.token_hex(4)}"
+    monkeypatch.setattr(_local_cluster_build, "alone", lambda _, wait_seconds: alone(mine, wait_seconds))
+    monkeypatch.setattr(_local_cluster_build.shutil, "which", lambda _: "/go")
+    with alone(mine), pytest.raises(RuntimeError, match=r"^process .* has been compiling"):
+        _local_cluster_build.program(from_options(options), lambda *_: None)
+
+
+def test_a_cluster_keeps_the_program_that_made_it_and_says_so(options, tmp_path):
+    settings, said = from_options(options), []
+    for version in ("one", "two"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "node").write_text(version)
+        _local_cluster_build.install(settings, tmp_path / version, said.append)
+    assert (settings.state / "bin/node").read_text() == "one"
+    assert said == ["This cluster keeps program one; `make destroy` and then `make cluster` would bring two"]
