@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._lease import Holder, Keeper, Slot
 from ansible_collections.hsc.jit.plugins.module_utils._lease_keeper import has_ended
+from waiting import until
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -59,15 +60,6 @@ def play(kubeconfig, slot, tmp_path):
     return _play
 
 
-def wait_for(what, seconds, why):
-    """The seconds until ``what()`` is true."""
-    began = time.monotonic()
-    while not what():
-        assert time.monotonic() - began < seconds, why
-        time.sleep(0.1)
-    return time.monotonic() - began
-
-
 def keeper(cluster, slot, name="test", pid=0):
     return Keeper(cluster, slot, Holder(f"{name}@test:{pid}/run"), lambda: datetime.now(UTC), time.sleep, has_ended)
 
@@ -87,7 +79,7 @@ def test_of_many_runs_at_the_same_moment_exactly_one_goes_on(cluster, slot):
 
 def test_the_second_playbook_is_refused_and_told_who_works(cluster, slot, play):
     with play("first") as (_, result):
-        wait_for(result.exists, 30, "the first playbook did not take the lease")
+        until(result.exists, 30)
         with play("second") as (second, _):
             output, _ = second.communicate(timeout=30)
         assert second.returncode == 2
@@ -100,9 +92,9 @@ def test_the_second_playbook_is_refused_and_told_who_works(cluster, slot, play):
 
 def test_a_killed_run_frees_the_lease_within_seconds(cluster, slot, play):
     with play("killed") as (process, result):
-        wait_for(result.exists, 30, "the playbook did not take the lease")
+        until(result.exists, 30)
         os.kill(process.pid, signal.SIGKILL)
-        assert wait_for(lambda: not holder(cluster, slot), 5, "the lease was not given back") < 5
+        until(lambda: not holder(cluster, slot), 5)
     with play("next", seconds=0) as (process, _):
         process.communicate(timeout=30)
         assert process.returncode == 0
@@ -110,14 +102,14 @@ def test_a_killed_run_frees_the_lease_within_seconds(cluster, slot, play):
 
 def test_a_run_whose_keeper_was_lost_too_is_replaced_at_once(cluster, slot, play):
     with play("killed") as (process, result):
-        wait_for(result.exists, 30, "the playbook did not take the lease")
+        until(result.exists, 30)
         os.kill(process.pid, signal.SIGSTOP)  # the run stands still, so its keeper goes on
         before = keeper(cluster, slot).read()["spec"]["renewTime"]
-        wait_for(lambda: keeper(cluster, slot).read()["spec"]["renewTime"] != before, 10, "the lease was not renewed")
+        until(lambda: keeper(cluster, slot).read()["spec"]["renewTime"] != before, 10)
         lease = keeper(cluster, slot).read()
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        wait_for(lambda: not holder(cluster, slot), 5, "the lease was not given back")
+        until(lambda: not holder(cluster, slot), 5)
         now = keeper(cluster, slot).read()["metadata"]["resourceVersion"]
         path = f"/apis/coordination.k8s.io/v1/namespaces/{slot.namespace}/leases/{slot.name}"
         lease["metadata"]["resourceVersion"] = now  # as if the machine had lost both processes in the same moment
@@ -132,4 +124,4 @@ def test_a_run_that_ends_gives_the_lease_back(cluster, slot, play):
     with play("short", seconds=0) as (process, result):
         process.communicate(timeout=30)
         assert process.returncode == 0 and json.loads(result.read_text())["changed"] is False
-        wait_for(lambda: not holder(cluster, slot), 5, "the lease was not given back")
+        until(lambda: not holder(cluster, slot), 5)

@@ -55,7 +55,7 @@ def test_a_module_ends_with_its_playbook(silent_api, tmp_path, how):
         assert len(family) >= 2, "a worker and its module"
         playbook.send_signal(how)  # to the playbook alone
         playbook.wait()
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 5  # it takes half a second
         while alive := [pid for pid in family if process.started(pid)]:
             assert time.monotonic() < deadline, alive
             time.sleep(0.05)
