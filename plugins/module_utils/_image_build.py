@@ -20,7 +20,7 @@ from typing import Any
 from ansible_collections.hsc.jit.plugins.module_utils import _image_debian as debian
 from ansible_collections.hsc.jit.plugins.module_utils import _image_foreign as foreign
 from ansible_collections.hsc.jit.plugins.module_utils import _image_service as service
-from ansible_collections.hsc.jit.plugins.module_utils import _sbom
+from ansible_collections.hsc.jit.plugins.module_utils import _sbom, _whole_file
 from ansible_collections.hsc.jit.plugins.module_utils._image_layer import Blob, image, pack, store
 from ansible_collections.hsc.jit.plugins.module_utils._image_recipes import (
     BASE_PACKAGES,
@@ -149,17 +149,10 @@ def _build(workshop: Workshop, name: str, say: Say) -> dict[str, Any]:
     architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     manifest, config = image(layers, _settings(name, recipe, base.environment), architecture, workshop.blobs)
     sbom = workshop.cache / "images" / f"{image_name(name)}-{manifest.digest.removeprefix('sha256:')}.cdx.json"
-    _write(sbom, _sbom.bill(image_name(name), manifest.digest, packages, python))
+    _whole_file.write(sbom, json.dumps(_sbom.bill(image_name(name), manifest.digest, packages, python), indent=1))
     record = {"manifest": manifest.digest, "blobs": [blob.digest for blob in [config, *layers]], "sbom": str(sbom)}
-    _write(workshop.record(name), record)
+    _whole_file.write(workshop.record(name), json.dumps(record, indent=1))
     return record
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".new").write_text(json.dumps(content, indent=1))
-    path.with_suffix(".new").replace(path)
 
 
 def _layer(workshop: Workshop, root: Path, recipe: Recipe, part: str, key: str) -> dict[str, Any]:
@@ -188,7 +181,7 @@ def _layer(workshop: Workshop, root: Path, recipe: Recipe, part: str, key: str) 
     found = {"debian": _sbom.debian_packages(layer), "python": _sbom.python_packages(layer)}
     made = {"digest": store(work / "layer.tar", workshop.blobs).digest, **found}
     shutil.rmtree(work)
-    _write(record, made)
+    _whole_file.write(record, json.dumps(made, indent=1))
     return made
 
 

@@ -17,6 +17,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_host
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_kubeadm as kubeadm
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node as nodes
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
+from ansible_collections.hsc.jit.plugins.module_utils import _whole_file
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import MOST_NODES, Node, Settings
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import pod_state
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster, connect
@@ -42,7 +43,7 @@ def up(settings: Settings, say: host.Say) -> list[str]:
     _forget_half_made(settings, say)
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o711)
     build.install(settings, program, say)
-    (settings.state / "settings.json").write_text(json.dumps(settings.identity()))
+    _whole_file.write(settings.state / "settings.json", json.dumps(settings.identity()))
     done += _ensure_bridge(settings) + _ensure_registry(settings)
     for node in settings.all_nodes():
         done += _ensure_node(node, build.pause_image(program / "images.tar"), program / "images.tar", say)
@@ -112,10 +113,7 @@ def _ensure_node(node: Node, pause_image: str, images: Path, say: host.Say) -> l
 
 def _ensure_control_plane(node: Node, fresh: bool, say: host.Say) -> None:
     admin = node.private("/etc/kubernetes") / "admin.conf"
-    if not node.cluster.kubeconfig.exists():
-        node.cluster.kubeconfig.touch(mode=0o600)
-    if node.cluster.kubeconfig.read_text() != admin.read_text():
-        node.cluster.kubeconfig.write_text(admin.read_text())
+    _whole_file.write(node.cluster.kubeconfig, admin.read_text())
     _wait("the API server", lambda: _answers(node.cluster), say)
     if fresh:
         kubeadm.finish_control_plane(node)
@@ -161,7 +159,7 @@ def _ensure_addons(settings: Settings, say: host.Say) -> list[str]:
         plural = {"APIService": "apiservices", "StorageClass": "storageclasses"}.get(obj["kind"], obj["kind"].lower() + "s")
         namespace = f"/namespaces/{obj['metadata']['namespace']}" if obj["metadata"].get("namespace") else ""
         cluster.patch_apply(f"{base}{namespace}/{plural}/{obj['metadata']['name']}", obj, "hsc.jit.local_cluster", force=True)
-    marker.write_text(text)
+    _whole_file.write(marker, text)
     return ["addons"]
 
 
@@ -238,6 +236,7 @@ def down(settings: Settings, say: host.Say) -> list[str]:
     """Take everything away, in the order in which nothing can come back; the cache stays."""
     if not is_there(settings):
         return []
+    (settings.state / "initialised").unlink(missing_ok=True)  # killed from here on, it is a half-made one
     stop(settings, say)
     made = settings.state / "made.json"
     folders = sorted(json.loads(made.read_text()), key=len, reverse=True) if made.exists() else []

@@ -13,6 +13,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+from ansible_collections.hsc.jit.plugins.module_utils import _whole_file
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_host import Say
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_lock import Taken, alone
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import COMMANDS, IMAGES, KUBERNETES_VERSION, Settings
@@ -168,8 +169,8 @@ def install(settings: Settings, folder: Path, say: Say) -> None:
     target.mkdir(parents=True, exist_ok=True)
     if not (target / "node").exists():
         shutil.copy2(folder / "node", target / "node.new")
+        _whole_file.write(version, folder.name)
         (target / "node.new").replace(target / "node")
-        version.write_text(folder.name)
     if (made := version.read_text()) != folder.name:
         say(f"This cluster keeps program {made}; `make destroy` and then `make cluster` would bring {folder.name}")
     for command in COMMANDS:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
 
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
+from ansible_collections.hsc.jit.plugins.module_utils import _whole_file
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_host import cgroup_roots, every_cgroup_root, execute
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import PRIVATE_FOLDERS, Node
 
@@ -44,30 +46,33 @@ def ensure_namespaces(node: Node, created: Path) -> bool:
 
     ``created`` remembers which empty folders of the host were made as mount points, so that they can go again.
     """
-    if process.pid_of(pid_file(node, "holder")) is not None:
+    connected = node.folder / "run" / "connected"  # written last: a holder whose folders are not mounted would use the host's
+    holder = pid_file(node, "holder")
+    if process.pid_of(holder) is not None and connected.exists() and connected.read_text() == holder.read_text():
         return False
     remove(node)  # processes of a lost namespace cannot be saved; their data can
     _make_mount_points(node, created)
-    holder = ["unshare", "--net", "--mount", "--propagation", "private", node.cluster.command("pause")]
-    process.ensure(pid_file(node, "holder"), holder, node.folder / "log" / "holder.log")
+    pause = ["unshare", "--net", "--mount", "--propagation", "private", node.cluster.command("pause")]
+    process.ensure(holder, pause, node.folder / "log" / "holder.log")
     pid = _holder(node)
     spaces = [_namespace(pid, kind) for kind in ("net", "mnt")]
-    (node.folder / "run" / "namespaces.json").write_text(json.dumps({"boot": process.boot(), "spaces": spaces}))
+    _whole_file.write(node.folder / "run" / "namespaces.json", json.dumps({"boot": process.boot(), "spaces": spaces}))
     for target, folder in PRIVATE_FOLDERS.items():
         run_inside(node, "mount", "--bind", str(node.folder / folder), target)
     run_inside(node, "mount", "--make-rshared", "/")
     _connect(node, pid)
+    _whole_file.write(connected, holder.read_text())
     return True
 
 
 def _make_mount_points(node: Node, created: Path) -> None:
     made = json.loads(created.read_text()) if created.exists() else []
+    targets = [Path(target) for target in PRIVATE_FOLDERS]
+    missing = {str(path) for target in targets for path in (target, *target.parents) if not path.exists()}
+    _whole_file.write(created, json.dumps([*made, *sorted(missing - set(made))]))  # before they are there: what is written can go again
     for target, folder in PRIVATE_FOLDERS.items():
         (node.folder / folder).mkdir(parents=True, exist_ok=True)
-        path = Path(target)
-        made += [str(missing) for missing in (path, *path.parents) if not missing.exists() and str(missing) not in made]
-        path.mkdir(parents=True, exist_ok=True)
-    created.write_text(json.dumps(made))
+        Path(target).mkdir(parents=True, exist_ok=True)
 
 
 def _holder(node: Node) -> int:
@@ -126,12 +131,13 @@ def ensure_containerd(node: Node, pause_image: str, images: Path, may_raise_limi
     hosts = f'server = "{address}"\n[host."{address}"]\n  capabilities = ["pull", "resolve"]\n'
     _write(node.private("/etc/containerd") / "certs.d" / registry / "hosts.toml", hosts)
     _write(node.private("/etc/cni") / "net.d" / "10-hsc-jit.conflist", _cni_config(node))
-    if not start_inside(node, "containerd", "containerd", "--config", "/etc/containerd/config.toml"):
-        return False
+    made = start_inside(node, "containerd", "containerd", "--config", "/etc/containerd/config.toml")
     _wait(node, "containerd", "ctr", "version")
-    if pause_image not in run_inside(node, "ctr", "-n", "k8s.io", "images", "ls", "-q"):
+    imported = node.folder / "images"
+    if not imported.exists():
         run_inside(node, "ctr", "-n", "k8s.io", "images", "import", str(images))
-    return True
+        imported.touch()
+    return made
 
 
 def _wait(node: Node, name: str, *argv: str) -> None:
@@ -198,18 +204,17 @@ def ensure_proxy(node: Node) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+        _whole_file.write(path, text)
 
 
 def processes(node: Node) -> list[int]:
-    """Every process of the node: in its cgroups, or in the holder's mount or network namespace."""
-    pids: set[int] = set()
+    """Every process of the node: with a pid file, in its cgroups, or in the holder's mount or network namespace."""
+    pids = {pid for path in (node.folder / "run").glob("*.pid") if (pid := process.pid_of(path))}
     for root in cgroup_roots()[1]:
-        for path in (root / node.cgroup).rglob("cgroup.procs"):
-            with contextlib.suppress(OSError):  # a cgroup goes with its last process
-                pids.update(int(pid) for pid in path.read_text().split())
+        for folder, _, _ in os.walk(root / node.cgroup):
+            with contextlib.suppress(OSError):  # a cgroup may go at any moment, with its last process; Path.rglob cannot bear that
+                pids.update(int(pid) for pid in (Path(folder) / "cgroup.procs").read_text().split())
     spaces = _remembered_namespaces(node)
     for path in Path("/proc").glob("[0-9]*"):
         pid = int(path.name)

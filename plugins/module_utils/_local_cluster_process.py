@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ansible_collections.hsc.jit.plugins.module_utils import _whole_file
+
 
 def boot() -> str:
     """The id of this boot of the machine: pids and namespaces of another one mean nothing now."""
@@ -39,16 +41,19 @@ def ensure(pid_file: Path, argv: Sequence[str], log: Path) -> bool:
     """Start the process if it does not run; True if it was started."""
     if pid_of(pid_file) is not None:
         return False
-    pid_file.parent.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > 20 * 2**20:
         log.replace(log.with_suffix(".old"))
+
+    def record() -> None:
+        """In the new process: it is known before it becomes the program, so a kill at any moment leaves no stranger."""
+        _whole_file.write(pid_file, f"{os.getpid()} {started(os.getpid())}\n")
+
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/", env=_environment()
-        )
-    moment = started(process.pid)
-    pid_file.write_text(f"{process.pid} {moment}\n")
+        subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/", env=_environment(),
+            preexec_fn=record,  # noqa: PLW1509 (the module has no threads)
+        )  # fmt: skip
     return True
 
 

@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils import _journal, _junit, _report_html, _report_text
+from ansible_collections.hsc.jit.plugins.module_utils import _journal, _junit, _report_html, _report_text, _whole_file
 
 
 def read_journal(path: Path) -> tuple[list[dict[str, Any]], str]:
@@ -39,11 +38,5 @@ def write(checklist: Mapping[str, Any], folder: Path) -> dict[str, str]:
     }
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, text in texts.items():
-        _put(folder / name, text)
+        _whole_file.write(folder / name, text)
     return {name: str(folder / name) for name in texts}
-
-
-def _put(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False, encoding="utf-8") as file:
-        file.write(text)
-    Path(file.name).replace(path)

@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.hsc.jit.plugins.module_utils import _whole_file
+
 DESCRIPTION = "snapshot.json"
 
 
@@ -54,9 +56,7 @@ class Snapshot:
         return {**asdict(self), "proved": self.proved}
 
     def write(self) -> None:
-        path = Path(self.folder) / DESCRIPTION
-        path.with_suffix(".new").write_text(json.dumps(self.as_dict(), indent=1))
-        path.with_suffix(".new").replace(path)
+        _whole_file.write(Path(self.folder) / DESCRIPTION, json.dumps(self.as_dict(), indent=1))
 
 
 def read(folder: Path) -> Snapshot:

@@ -1,7 +1,9 @@
 """A second local cluster beside the first: killed half-made, repaired after kill -9 of everything, and gone without a trace."""
 
+import contextlib
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -61,7 +63,7 @@ def traces():
         "mounts": {line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()},
         "state": {str(path) for path in Path("/var/lib").glob("hsc-jit-*")},
         "folders": {str(path) for path in map(Path, ["/etc/kubernetes", "/etc/cni", "/var/lib/kubelet", "/var/lib/etcd"]) if path.exists()},
-        "cgroups": {str(path) for path in Path("/sys/fs/cgroup").rglob("hsc-jit-*")},
+        "cgroups": {folder for folder, _, _ in os.walk("/sys/fs/cgroup") if Path(folder).name.startswith("hsc-jit-")},
         "processes": {
             line
             for path in Path("/proc").glob("[0-9]*/cmdline")
@@ -175,6 +177,37 @@ def test_from_half_made_to_gone(image, tmp_path):
     print(f"destroyed: {seconds:.0f} s")
     after = traces()
     assert {name: after[name] ^ before[name] for name in before if after[name] != before[name]} == {}
+
+
+def test_killed_at_any_moment_it_comes_up_and_goes_whole():
+    """kill -9 of the playbook alone, again and again: while a cluster is made, and while a stopped one is started."""
+    play(local_cluster_state="absent")
+    before, one = traces(), {"local_cluster_nodes": 1}
+    try:
+        for round_, already_there in ((random.Random(1), False), (random.Random(2), True)):
+            if already_there:
+                play(local_cluster_state="stopped")
+            moments = [round(round_.uniform(1, 11), 2) for _ in range(6)]
+            for seconds in moments:
+                killed_after(seconds, **one)
+            seconds, _ = up(**one)
+            print(f"killed after {moments} s, then up in {seconds:.0f} s")
+            assert kubectl("get", "nodes", "--no-headers").split()[:2] == ["twin-0", "Ready"]
+            assert "changed=0" in up(**one)[1]
+        killed_after(2.5, local_cluster_state="absent")
+    finally:
+        code, _, output = play(local_cluster_state="absent")
+    assert code == 0, output
+    after = traces()
+    assert {name: after[name] ^ before[name] for name in before if after[name] != before[name]} == {}
+
+
+def killed_after(seconds, **changes):
+    environment = {**os.environ, "ANSIBLE_CONFIG": "ansible.cfg"}
+    with subprocess.Popen(command(**changes), cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(seconds)
+        run.kill()
 
 
 def copy_image(source, target, folder):
