@@ -181,10 +181,10 @@ def _not_ready(cluster: Cluster, settings: Settings) -> str:
     try:
         ready = {node["metadata"]["name"] for node in cluster.list("/api/v1/nodes") if _condition(node, "Ready")}
         waiting = [f"node {node.name}" for node in settings.all_nodes() if node.name not in ready]
-        pods = cluster.list(cluster.namespaced("pods"))
-        for deployment in cluster.list(cluster.namespaced("deployments", "/apis/apps/v1")):
-            if not deployment.get("status", {}).get("availableReplicas"):
-                waiting.append(f"{deployment['metadata']['name']}{_why(deployment, pods)}")
+        deployments = cluster.list(cluster.namespaced("deployments", "/apis/apps/v1"))
+        late = [deployment for deployment in deployments if not deployment.get("status", {}).get("availableReplicas")]
+        pods = cluster.list(cluster.namespaced("pods")) if late else []
+        waiting += [f"{deployment['metadata']['name']}{_why(deployment, pods)}" for deployment in late]
         if not _condition(cluster.get("/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"), "Available"):
             waiting.append("metrics API")
     except ApiProblem as problem:

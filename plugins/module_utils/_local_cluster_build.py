@@ -14,7 +14,7 @@ import tarfile
 from pathlib import Path
 
 from ansible_collections.hsc.jit.plugins.module_utils import _whole_file
-from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_host import Say
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_host import Say, go_problem
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_lock import Taken, alone
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import COMMANDS, IMAGES, KUBERNETES_VERSION, Settings
 
@@ -43,8 +43,8 @@ def program(settings: Settings, say: Say) -> tuple[Path, bool]:
     folder = settings.cache / "bin" / key(source)
     if (folder / "images.tar").is_file():
         return folder, False
-    if not shutil.which("go"):
-        raise RuntimeError("Go is not installed, and this version of the node's program is not in the cache. Install Go 1.21 or newer.")
+    if problem := go_problem(settings.source):
+        raise RuntimeError(problem)
     say("Taking turns with other builds of this program")
     try:
         with alone("build", wait_seconds=BUILD_SECONDS):

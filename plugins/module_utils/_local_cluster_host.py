@@ -51,18 +51,17 @@ def missing(settings: Settings, running: bool, ours: Container[str] = ()) -> lis
     problems = []
     if os.geteuid() != 0:
         problems.append("The local cluster makes namespaces, mounts and cgroups: run it as root, or set KUBECONFIG to a cluster you have.")
-    problem = _go_problem(settings)
-    if problem:
+    built_before = (settings.cache / "bin").is_dir() and any((settings.cache / "bin").iterdir())  # the right version? The build sees that
+    if not built_before and (problem := go_problem(settings.source)):
         problems.append(problem)
     if not running:
         problems += _capacity_problems(settings) + _port_problems(settings, ours)
     return problems
 
 
-def _go_problem(settings: Settings) -> str:
-    if (settings.cache / "bin").is_dir() and any((settings.cache / "bin").iterdir()):
-        return ""  # built before; whether it is the right version, the build sees
-    wanted = _version(r"^go (\S+)", (settings.source / "node" / "go.mod").read_text())
+def go_problem(source: Path) -> str:
+    """Why the node's program cannot be compiled here, and what to install; empty where it can."""
+    wanted = _version(r"^go (\S+)", (source / "node" / "go.mod").read_text())
     install = f"Install Go {'.'.join(map(str, wanted))} or newer (https://go.dev/dl) and run again."
     if not shutil.which("go"):
         return f"Go is not installed, and the node's program is not in the cache. {install}"

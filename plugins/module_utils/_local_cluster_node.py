@@ -132,8 +132,10 @@ def ensure_containerd(node: Node, pause_image: str, images: Path, may_raise_limi
     _write(node.private("/etc/containerd") / "certs.d" / registry / "hosts.toml", hosts)
     _write(node.private("/etc/cni") / "net.d" / "10-hsc-jit.conflist", _cni_config(node))
     made = start_inside(node, "containerd", "containerd", "--config", "/etc/containerd/config.toml")
-    _wait(node, "containerd", "ctr", "version")
     imported = node.folder / "images"
+    if not made and imported.exists():
+        return False
+    _wait(node, "containerd", "ctr", "version")
     if not imported.exists():
         run_inside(node, "ctr", "-n", "k8s.io", "images", "import", str(images))
         imported.touch()

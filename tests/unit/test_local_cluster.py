@@ -48,7 +48,7 @@ def test_a_build_that_never_ends_is_told_as_such(options, monkeypatch):
     monkeypatch.setattr(_local_cluster_build, "BUILD_SECONDS", 0)
     mine = f"test {secrets.token_hex(4)}"
     monkeypatch.setattr(_local_cluster_build, "alone", lambda _, wait_seconds: alone(mine, wait_seconds))
-    monkeypatch.setattr(_local_cluster_build.shutil, "which", lambda _: "/go")
+    monkeypatch.setattr(_local_cluster_build, "go_problem", lambda _: "")
     with alone(mine), pytest.raises(RuntimeError, match=r"^process .* has been compiling"):
         _local_cluster_build.program(from_options(options), lambda *_: None)
 
@@ -61,3 +61,12 @@ def test_a_cluster_keeps_the_program_that_made_it_and_says_so(options, tmp_path)
         _local_cluster_build.install(settings, tmp_path / version, said.append)
     assert (settings.state / "bin/node").read_text() == "one"
     assert said == ["This cluster keeps program one; `make destroy` and then `make cluster` would bring two"]
+
+
+def test_a_version_that_must_be_built_without_go_says_what_to_install(options, tmp_path, monkeypatch):
+    """Another version in the cache is no help, and is not taken for this one."""
+    (tmp_path / "source/node/go.mod").write_text("module node\n\ngo 1.26.0\n")
+    (tmp_path / "cache/bin/another").mkdir(parents=True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match=r"^Go is not installed.*Install Go 1\.26\.0 or newer"):
+        _local_cluster_build.program(from_options(options), lambda *_: None)
