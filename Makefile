@@ -57,7 +57,7 @@ kubeconfig: ## print the path of the local cluster's kubeconfig
 	@test -f $(local_kubeconfig) || { echo "There is no local cluster yet. Run: make cluster" >&2; exit 1; }
 	@echo $(local_kubeconfig)
 
-render: env ## write the manifests for kubectl into kubernetes/
+render: env ## write the manifests for kubectl: the local ones into kubernetes/local/, production's into kubernetes/
 	$(play) playbooks/render.yml
 
 docs: env ## regenerate what is generated: docs/CHECKLIST.md
@@ -97,6 +97,6 @@ service-servers: ## what the product's tests run against, from Debian: Redis, Po
 	  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(missing_servers); }
 
 clean: ## remove environments and results, not the cluster
-	rm -rf .venv .collections .cache service/.venv evidence kubernetes
+	rm -rf .venv .collections .cache service/.venv evidence kubernetes/local
 
 .PHONY: help deploy test test-all check test-service test-cluster test-slow soak test-molecule cluster down destroy kubeconfig render docs format lock env service-env service-servers clean

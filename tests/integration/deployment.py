@@ -1,29 +1,22 @@
 """A test deploys as an operator does: deploy.yml to its end, and what it left as evidence."""
 
 import json
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from playbook import play
+
 SHORT_LOAD = {"rate_per_second": 50, "seconds": 3, "sockets": 40}  # enough answers to judge
 
 
 class Deployment:
     """One run of deploy.yml. findings: its journal's. Without a kubeconfig the local cluster is brought up first, and images are built."""
 
-    def __init__(self, evidence, *flags, kubeconfig=None, **variables):
+    def __init__(self, evidence, *flags, kubeconfig="", **variables):
         extra = {"release_evidence_dir": str(evidence), "verify_load": SHORT_LOAD, **variables}
-        environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
-        environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")} | ({"KUBECONFIG": kubeconfig} if kubeconfig else {})
-        program = Path(sys.executable).parent / "ansible-playbook"
-        command = [program, "-i", "inventories/local", "deploy.yml", "-e", json.dumps(extra), *flags]
         started = time.monotonic()
-        result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        result = play("deploy.yml", *flags, kubeconfig=kubeconfig, **extra)
         self.seconds = time.monotonic() - started
-        self.returncode, self.output = result.returncode, result.stdout + result.stderr
+        self.returncode, self.output = result.returncode, result.stdout
         journals = sorted(evidence.glob("*/journal.jsonl"))
         assert journals, self.output[-3000:]
         entries = map(json.loads, journals[-1].read_text().splitlines())

@@ -3,15 +3,14 @@
 Only the namespace's name is this test's own, because hsc-jit is taken by the deployed product.
 """
 
-import json
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+from playbook import play
 from waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -26,16 +25,13 @@ def folder(tmp_path_factory, images):
     folder = tmp_path_factory.mktemp("guide")
     settings = {
         "release_namespace": NAMESPACE,
+        "release_local_cluster": False,
         "release_images": images,
         "release_node_ports": {},
         "release_replicas": {"backend_min": 1, "backend_max": 2, "answer": 1, "worker": 1},
         "rollout_output_dir": str(folder / "kubernetes"),
     }
-    program = str(Path(sys.executable).parent / "ansible-playbook")
-    command = [program, "-i", "inventories/local", "playbooks/render.yml", "-e", json.dumps(settings)]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "ANSIBLE_CONFIG": "ansible.cfg"}, capture_output=True, text=True, check=False
-    )
+    done = play("playbooks/render.yml", **settings)
     assert done.returncode == 0, done.stdout[-3000:]
     return folder
 

@@ -3,13 +3,12 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
+from playbook import play
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -54,10 +53,7 @@ def build(tmp_path, **variables):
     (tmp_path / "play.yml").write_text(PLAYBOOK)
     result = tmp_path / "result.json"
     extra = {"images_registry": REGISTRY, "result": str(result), **variables}
-    command = [Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", tmp_path / "play.yml", "-e", json.dumps(extra)]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "ANSIBLE_CONFIG": "ansible.cfg"}, capture_output=True, text=True, check=False
-    )
+    done = play(tmp_path / "play.yml", inventory="localhost,", **extra)
     assert done.returncode == 0, done.stdout[-3000:]
     return json.loads(result.read_text())
 

@@ -6,26 +6,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-import yaml
-from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node as nodes
-from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
-from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import from_options
 from deployment import Deployment
+from power_cut import power_cut, settings
 from stores import redis, sql
 
-ROOT = Path(__file__).parents[2]
 STATE = Path("/var/lib/hsc-jit-local")
 pytestmark = pytest.mark.cluster
-
-
-def kill_everything():
-    """kill -9 of the local cluster's every process, its pods' among them; how many there were."""
-    defaults = yaml.safe_load((ROOT / "roles/local_cluster/defaults/main.yml").read_text())
-    plain = {key.removeprefix("local_cluster_"): value for key, value in defaults.items()}
-    settings = from_options({**plain, "state_root": str(STATE.parent), "source_dir": "/nowhere"})
-    daemons = [pid for path in (STATE / "run").glob("*.pid") if (pid := process.pid_of(path))]
-    process.end(daemons)
-    return len(daemons) + sum(len(nodes.end_processes(node)) for node in settings.all_nodes())
 
 
 def test_after_kill_9_of_everything_a_deploy_brings_the_product_back_with_its_data(product, tmp_path):
@@ -34,7 +20,7 @@ def test_after_kill_9_of_everything_a_deploy_brings_the_product_back_with_its_da
     sql(product, "DROP TABLE IF EXISTS test_killed; CREATE TABLE test_killed (n int); INSERT INTO test_killed VALUES (42)")
     redis(product, "SET", "test:killed", "42")
     time.sleep(1.1)  # what Redis has not written to disk yet, `everysec` does not promise
-    killed = kill_everything()
+    killed = power_cut(settings())
     assert killed > 20
 
     run = Deployment(tmp_path)

@@ -9,15 +9,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._lease import Holder, Keeper, Slot
 from ansible_collections.hsc.jit.plugins.module_utils._lease_keeper import has_ended
+from playbook import ROOT, command, environment
 from waiting import until
 
 pytestmark = pytest.mark.cluster
-ROOT = Path(__file__).parents[2]
 PLAYBOOK = """
 - hosts: localhost
   gather_facts: false
@@ -42,10 +41,8 @@ def play(kubeconfig, slot, tmp_path):
         result = tmp_path / f"{name}.json"
         playbook = tmp_path / f"{name}.yml"
         playbook.write_text(PLAYBOOK % (kubeconfig, slot.release, slot.namespace, name, result, seconds))
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-        command = [Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local", playbook]
-        command += ["-e", f"ansible_python_interpreter={sys.executable}"]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        line = command(playbook, "-c", "local", inventory="localhost,", ansible_python_interpreter=sys.executable)
+        process = subprocess.Popen(line, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         return process, result
 
     @contextmanager

@@ -6,22 +6,20 @@ import os
 import random
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import urllib3
-from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node as nodes
-from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
 from ansible_collections.hsc.jit.plugins.module_utils._image_layer import MANIFEST, Blob
 from ansible_collections.hsc.jit.plugins.module_utils._image_registry import Registry
-from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import from_options
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+from playbook import ROOT, command, environment, play
+from power_cut import power_cut, settings
 from waiting import until
 
-ROOT = Path(__file__).parents[2]
 STATE = Path("/var/lib/hsc-jit-twin")
+PLAYBOOK = "playbooks/local_cluster.yml"
 OPTIONS = {
     "local_cluster_name": "twin",
     "local_cluster_nodes": 3,
@@ -34,21 +32,15 @@ OPTIONS = {
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
-def command(**changes):
-    extra = json.dumps({**OPTIONS, **changes})
-    return [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/local", "playbooks/local_cluster.yml", "-e", extra]
-
-
-def play(**changes):
+def run_playbook(**changes):
     """(exit code, seconds, output) of the playbook."""
-    environment = {**os.environ, "ANSIBLE_CONFIG": "ansible.cfg", "ANSIBLE_NOCOLOR": "1"}
     began = time.monotonic()
-    done = subprocess.run(command(**changes), cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, time.monotonic() - began, done.stdout + done.stderr
+    done = play(PLAYBOOK, **OPTIONS | changes)
+    return done.returncode, time.monotonic() - began, done.stdout
 
 
 def up(**changes):
-    returncode, seconds, output = play(**changes)
+    returncode, seconds, output = run_playbook(**changes)
     assert returncode == 0, output[-4000:]
     return seconds, output
 
@@ -87,11 +79,6 @@ def word():
     return kubectl("exec", "keeper", "--", "cat", "/kept/word")
 
 
-def settings():
-    plain = {key.removeprefix("local_cluster_"): value for key, value in OPTIONS.items()}
-    return from_options({**plain, "state_root": "/var/lib", "cache_dir": "/nowhere", "source_dir": "/nowhere"})
-
-
 def kubectl(*argv):
     return run(str(STATE / "bin/kubectl"), f"--kubeconfig={STATE}/kubeconfig", *argv)
 
@@ -126,10 +113,10 @@ def image(kubeconfig):
 
 
 def test_from_half_made_to_gone(image, tmp_path):
-    play(local_cluster_state="absent")
+    run_playbook(local_cluster_state="absent")
     before = traces()
 
-    half = subprocess.Popen(command(), cwd=ROOT, env={**os.environ, "ANSIBLE_CONFIG": "ansible.cfg"},
+    half = subprocess.Popen(command(PLAYBOOK, **OPTIONS), cwd=ROOT, env=environment(),
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
     until((STATE / "nodes/twin-0/run/containerd.pid").exists, 120)
     os.killpg(half.pid, 9)
@@ -153,12 +140,10 @@ def test_from_half_made_to_gone(image, tmp_path):
         until(lambda: "written once" in word(), 20, lambda: kubectl("describe", "pod", "keeper"))
         written = word()
 
-        victims = [pid for path in (STATE / "run").glob("*.pid") if (pid := process.pid_of(path))]
-        process.end(victims)  # kill -9 of everything: what a power cut leaves
-        victims += [pid for node in settings().all_nodes() for pid in nodes.end_processes(node)]
-        assert len(victims) > 20
+        killed = power_cut(settings(**OPTIONS))
+        assert killed > 20
         seconds, output = up()
-        print(f"repaired after kill -9 of {len(victims)} processes: {seconds:.0f} s")
+        print(f"repaired after kill -9 of {killed} processes: {seconds:.0f} s")
         assert "changed=1" in output
         until(lambda: "1/1" in kubectl("get", "pod", "keeper", "--no-headers"), 90, lambda: kubectl("describe", "pod", "keeper"))
         assert kubectl("exec", "keeper", "--", "cat", "/kept/word") == written
@@ -168,11 +153,11 @@ def test_from_half_made_to_gone(image, tmp_path):
         print(f"nothing to do: {seconds:.1f} s")
         assert seconds < 15
 
-        code, _, output = play(local_cluster_subnet="10.93.0.0/24")
+        code, _, output = run_playbook(local_cluster_subnet="10.93.0.0/24")
         assert code != 0
         assert "10.93.0.0/24" in output and "make destroy" in output
     finally:
-        code, seconds, output = play(local_cluster_state="absent")
+        code, seconds, output = run_playbook(local_cluster_state="absent")
     assert code == 0, output
     print(f"destroyed: {seconds:.0f} s")
     after = traces()
@@ -181,12 +166,12 @@ def test_from_half_made_to_gone(image, tmp_path):
 
 def test_killed_at_any_moment_it_comes_up_and_goes_whole():
     """kill -9 of the playbook alone, again and again: while a cluster is made, and while a stopped one is started."""
-    play(local_cluster_state="absent")
+    run_playbook(local_cluster_state="absent")
     before, one = traces(), {"local_cluster_nodes": 1}
     try:
         for round_, already_there in ((random.Random(1), False), (random.Random(2), True)):
             if already_there:
-                play(local_cluster_state="stopped")
+                run_playbook(local_cluster_state="stopped")
             moments = [round(round_.uniform(1, 11), 2) for _ in range(6)]
             for seconds in moments:
                 killed_after(seconds, **one)
@@ -196,15 +181,15 @@ def test_killed_at_any_moment_it_comes_up_and_goes_whole():
             assert "changed=0" in up(**one)[1]
         killed_after(2.5, local_cluster_state="absent")
     finally:
-        code, _, output = play(local_cluster_state="absent")
+        code, _, output = run_playbook(local_cluster_state="absent")
     assert code == 0, output
     after = traces()
     assert {name: after[name] ^ before[name] for name in before if after[name] != before[name]} == {}
 
 
 def killed_after(seconds, **changes):
-    environment = {**os.environ, "ANSIBLE_CONFIG": "ansible.cfg"}
-    with subprocess.Popen(command(**changes), cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+    line = command(PLAYBOOK, **OPTIONS | changes)
+    with subprocess.Popen(line, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
         with contextlib.suppress(subprocess.TimeoutExpired):
             run.wait(seconds)
         run.kill()
@@ -239,7 +224,7 @@ def copy_image(source, target, folder):
 )
 def test_what_cannot_be_is_said_before_anything_is_made(kubeconfig, changes, said):
     before = traces()
-    code, _, output = play(**{"local_cluster_name": "never", **changes})
+    code, _, output = run_playbook(**{"local_cluster_name": "never", **changes})
     assert code != 0
     assert said in output.replace("\n", " "), output[-1500:]
     assert traces()["state"] == before["state"]

@@ -1,8 +1,6 @@
 """The role notify as a play runs it: the report is there whatever happened, and a webhook never decides about a deployment."""
 
 import json
-import os
-import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _journal
+from playbook import play
 
 ROOT = Path(__file__).parents[2]
 PLAY = """
@@ -52,21 +51,10 @@ def webhook():
 
 
 def notify(folder, webhook_url=""):
-    play = folder / "play.yml"
-    play.write_text(PLAY)
+    book = folder / "play.yml"
+    book.write_text(PLAY)
     settings = {"folder": str(folder), "notify_webhook_url": webhook_url, "ansible_python_interpreter": sys.executable}
-    command = [
-        str(Path(sys.executable).parent / "ansible-playbook"),
-        str(play),
-        "-i",
-        "localhost,",
-        "-c",
-        "local",
-        "-e",
-        json.dumps(settings),
-    ]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "NO_COLOR": "1"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return play(book, "-c", "local", inventory="localhost,", **settings)
 
 
 def test_a_run_that_failed_before_its_first_check_has_a_report_that_says_why(tmp_path):

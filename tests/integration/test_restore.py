@@ -1,19 +1,17 @@
 """Restores into the deployed product: what was lost is back, the workloads too; refused, killed and failed restores leave a clear state."""
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _restore, _writers
+from playbook import ROOT, command, environment, play
 from stores import redis, sql
 
-ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
@@ -44,23 +42,18 @@ def seen(product):
 WHOLE, LOST = ("100|1|100", "100"), ("11|-1|10", "11")
 
 
-def play(name, folder, *more, **settings):
-    values = {
+def settings(folder, **more):
+    return {
         "backup_directory": f"{folder}/snapshots",
         "restore_directory": f"{folder}/snapshots",
         "release_evidence_dir": str(folder),
-        **settings,
+        **more,
     }
-    program = str(Path(sys.executable).parent / "ansible-playbook")
-    return [program, "-i", "inventories/local", f"playbooks/{name}.yml", "-e", json.dumps(values), *more]
 
 
-ENVIRONMENT = {**os.environ, "ANSIBLE_CONFIG": "ansible.cfg", "ANSIBLE_NOCOLOR": "1"}
-
-
-def run(command):
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    return done.returncode, done.stdout + done.stderr
+def run(name, folder, *flags, **more):
+    done = play(f"playbooks/{name}.yml", *flags, **settings(folder, **more))
+    return done.returncode, done.stdout
 
 
 def workloads(product):
@@ -74,22 +67,22 @@ def workloads(product):
 
 
 def test_what_was_lost_is_back_and_nothing_happens_without_the_typed_name(product, data, tmp_path):
-    code, said = run(play("backup", tmp_path))
+    code, said = run("backup", tmp_path)
     assert code == 0, said[-3000:]
     lose(product)
     before = workloads(product)
 
     for more in ([], ["-e", "confirm=production"]):
-        code, said = run(play("restore", tmp_path, *more))
+        code, said = run("restore", tmp_path, *more)
         assert code != 0
         assert "-e confirm=local" in said, said[-2000:]
-    code, said = run(play("restore", tmp_path, "--check"))
+    code, said = run("restore", tmp_path, "--check")
     assert code == 0, said[-3000:]
     assert "changed=1" in said
     assert seen(product) == LOST
     assert workloads(product) == before
 
-    code, said = run(play("restore", tmp_path, "-e", "confirm=local"))
+    code, said = run("restore", tmp_path, "-e", "confirm=local")
     assert code == 0, said[-4000:]
     assert seen(product) == WHOLE
     assert _restore.read_state(product) is None
@@ -99,20 +92,19 @@ def test_what_was_lost_is_back_and_nothing_happens_without_the_typed_name(produc
     assert redis(product, "CONFIG", "GET", "appendonly").split() == ["appendonly", "yes"]
 
     (safety,) = (path.name for path in (tmp_path / "snapshots").glob("*-safety"))
-    code, said = run(play("restore", tmp_path, "-e", "confirm=local", "-e", f"restore_snapshot={safety}", restore_wait_seconds=200))
+    code, said = run("restore", tmp_path, "-e", "confirm=local", "-e", f"restore_snapshot={safety}", restore_wait_seconds=200)
     assert code == 0, said[-4000:]
     assert seen(product) == LOST, "the safety backup holds what was there before"
 
 
 @pytest.mark.parametrize("step", ["stopping", "replacing"])
 def test_a_restore_that_was_killed_is_finished_by_the_next(product, data, tmp_path, step):
-    code, said = run(play("backup", tmp_path))
+    code, said = run("backup", tmp_path)
     assert code == 0, said[-3000:]
     lose(product)
     before = workloads(product)
-    process = subprocess.Popen(
-        play("restore", tmp_path, "-e", "confirm=local"), cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, start_new_session=True
-    )
+    line = command("playbooks/restore.yml", "-e", "confirm=local", **settings(tmp_path))
+    process = subprocess.Popen(line, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         for _ in range(2400):
             state = _restore.read_state(product)
@@ -126,7 +118,7 @@ def test_a_restore_that_was_killed_is_finished_by_the_next(product, data, tmp_pa
         kill_tree(process.pid)
         process.wait()
     assert _restore.read_state(product).replicas == {name: wanted for name, (wanted, _) in before.items()}
-    code, said = run(play("restore", tmp_path, "-e", "confirm=local"))
+    code, said = run("restore", tmp_path, "-e", "confirm=local")
     assert code == 0, said[-4000:]
     assert seen(product) == WHOLE
     assert {name: wanted for name, (wanted, _) in workloads(product).items()} == {name: wanted for name, (wanted, _) in before.items()}
@@ -143,7 +135,7 @@ def kill_tree(pid):
 
 
 def test_a_file_that_is_not_the_one_that_was_written_is_refused_and_nothing_stops(product, data, tmp_path):
-    code, said = run(play("backup", tmp_path))
+    code, said = run("backup", tmp_path)
     assert code == 0, said[-3000:]
     before = workloads(product)
     (dump,) = (tmp_path / "snapshots").glob("*/postgres.dump")
@@ -151,7 +143,7 @@ def test_a_file_that_is_not_the_one_that_was_written_is_refused_and_nothing_stop
     content[len(content) // 2] ^= 0xFF
     dump.write_bytes(content)
     lose(product)
-    code, said = run(play("restore", tmp_path, "-e", "confirm=local"))
+    code, said = run("restore", tmp_path, "-e", "confirm=local")
     assert code != 0
     assert "SHA-256 differs" in said
     assert seen(product) == LOST
