@@ -14,8 +14,8 @@ TRACKED = [
 PYTHON = [path for path in TRACKED if path.suffix == ".py" and path.exists()]
 TEXT = [path for path in TRACKED if path.exists() and path.suffix in {".py", ".yml", ".md", ".go", ".toml", ".txt", ".cfg", ".j2", ""}]
 TOP = {
-    "playbooks", "roles", "inventories", "plugins", "service", "molecule", "tests", "docs", "meta", "changelogs", "requirements",
-    ".ci", ".config", ".github",
+    "playbooks", "roles", "inventories", "kubernetes", "plugins", "service", "molecule", "tests", "docs", "meta", "changelogs",
+    "requirements", ".ci", ".config", ".github",
 }  # fmt: skip
 
 
