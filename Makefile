@@ -57,6 +57,9 @@ kubeconfig: ## print the path of the local cluster's kubeconfig
 	@test -f $(local_kubeconfig) || { echo "There is no local cluster yet. Run: make cluster" >&2; exit 1; }
 	@echo $(local_kubeconfig)
 
+dashboards: env ## draw the dashboards from the live Prometheus into evidence/dashboards/ (ARGS="-e hours=24")
+	$(play) playbooks/dashboards.yml
+
 render: env ## write the manifests for kubectl: the local ones into kubernetes/local/, production's into kubernetes/
 	$(play) playbooks/render.yml
 
@@ -99,4 +102,4 @@ service-servers: ## what the product's tests run against, from Debian: Redis, Po
 clean: ## remove environments and results, not the cluster
 	rm -rf .venv .collections .cache service/.venv evidence kubernetes/local
 
-.PHONY: help deploy test test-all check test-service test-cluster test-slow soak test-molecule cluster down destroy kubeconfig render docs format lock env service-env service-servers clean
+.PHONY: help deploy test test-all check test-service test-cluster test-slow soak test-molecule cluster down destroy kubeconfig dashboards render docs format lock env service-env service-servers clean

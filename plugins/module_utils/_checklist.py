@@ -81,8 +81,9 @@ ROWS: tuple[Row, ...] = (
     Row("VF-03", "verify", "Latency: API response time < 200ms", "p95 of an open-loop load of our own"),
     Row("VF-04", "verify", "Logs: no error spikes in `kubectl logs`", "error lines by component, before and after"),
     Row("VF-05", "verify", "Background tasks work", "the worker answers `inspect` and the queues are not growing"),
-    Row("VF-06", "verify", "Monitoring is alive", "every Prometheus scrape target of the product is up"),
+    Row("VF-06", "verify", "Monitoring is alive", "every scrape target is up; the query of every alert and panel returns series"),
     Row("VF-07", "verify", "NetworkPolicies are enforced", "from inside a pod: an allowed door opens, a forbidden one does not"),
+    Row("VF-08", "verify", 'Grafana: check "HSC-JIT Overview"', "Grafana answers, and its database is well"),
 )
 BY_ID = {row.id: row for row in ROWS}
 

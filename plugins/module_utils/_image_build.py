@@ -169,7 +169,7 @@ def _layer(workshop: Workshop, root: Path, recipe: Recipe, part: str, key: str) 
     if recipe.service:
         {"dependencies": service.dependencies, "code": service.code}[part](workshop.source, root, layer)
     else:
-        debian.add(root, recipe.packages, layer, workshop.cache / "debs" / workshop.edition)
+        debian.add(root, recipe.packages, layer, workshop.cache / "debs" / workshop.edition, recipe.suite)
         for file in recipe.files:
             place = layer / "usr/local/bin" / file
             place.parent.mkdir(parents=True, exist_ok=True)

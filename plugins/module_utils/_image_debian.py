@@ -91,34 +91,49 @@ def prove(root: Path, layer: Path, command: Sequence[str]) -> None:
     shutil.rmtree(both)
 
 
-def add(root: Path, packages: Sequence[str], target: Path, cache: Path) -> None:
+def add(root: Path, packages: Sequence[str], target: Path, cache: Path, suite: str = SUITE) -> None:
     """What the packages bring over the base into target; old package lists are renewed once."""
     if not packages:
         return
+    options = _of_suite(suite, cache / suite)
     try:
-        archives = fetch(resolve(root, packages), cache)
+        archives = fetch(resolve(root, packages, options), cache, options)
     except RuntimeError:
-        execute(["apt-get", "update"])
-        archives = fetch(resolve(root, packages), cache)
+        execute(["apt-get", *options, "update"])
+        archives = fetch(resolve(root, packages, options), cache, options)
     extract(archives, target)
 
 
-def resolve(root: Path, packages: Sequence[str]) -> list[str]:
+def _of_suite(suite: str, folder: Path) -> list[str]:
+    """apt-get's options for packages of another Debian than the base's: this machine's sources with its name, lists of their own."""
+    if suite == SUITE:
+        return []
+    sources = folder / "sources"
+    for place in (sources, folder / "lists/partial", folder / "cache/archives/partial"):
+        place.mkdir(parents=True, exist_ok=True)
+    for path in map(Path, _sources(Path("/etc/apt"))):
+        (sources / path.name).write_text(re.sub(rf"\b{SUITE}\b", suite, path.read_text()))
+    places = {"Etc::SourceList": "/dev/null", "Etc::SourceParts": sources, "State::Lists": folder / "lists", "Cache": folder / "cache"}
+    return [word for name, place in places.items() for word in ("-o", f"Dir::{name}={place}")]
+
+
+def resolve(root: Path, packages: Sequence[str], options: Sequence[str] = ()) -> list[str]:
     """``name=version`` of what the packages bring over the base, without what no program here needs."""
-    status = f"Dir::State::status={root}/var/lib/dpkg/status"
-    output = execute(["apt-get", "--simulate", "--no-install-recommends", "-o", status, "-o", "Debug::NoLocking=1", "install", *packages])
+    looking = ["--simulate", "--no-install-recommends", "-o", f"Dir::State::status={root}/var/lib/dpkg/status", "-o", "Debug::NoLocking=1"]
+    output = execute(["apt-get", *options, *looking, "install", *packages])
     found = re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+)", output, re.MULTILINE)
-    return sorted(f"{name}={version}" for name, version in found if name not in NOT_NEEDED)
+    # Another Debian's libraries must not lie over the base's; ``prove`` shows whether the program runs without them.
+    return sorted(f"{name}={version}" for name, version in found if name not in NOT_NEEDED and (name in packages or not options))
 
 
-def fetch(versions: Sequence[str], cache: Path) -> list[Path]:
+def fetch(versions: Sequence[str], cache: Path, options: Sequence[str] = ()) -> list[Path]:
     """The packages' archives; apt checks their hashes. Each appears in the cache whole or not at all."""
     missing = [item for item in versions if not _archives(cache, item)]
     partial = cache / "partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     if missing:
-        execute(["apt-get", "-o", "APT::Sandbox::User=root", "download", *missing], cwd=partial)
+        execute(["apt-get", *options, "-o", "APT::Sandbox::User=root", "download", *missing], cwd=partial)
     for path in partial.iterdir():
         path.rename(cache / path.name)
     return [_archives(cache, item)[0] for item in versions]

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 SUITE = "bookworm"
+# Bookworm's Prometheus cannot find pods by the API. These programs are Go, link glibc alone, and run over the base of all.
+MONITORING_SUITE = "trixie"
 BASE_PACKAGES = ("ca-certificates", "libstdc++6", "python3", "tzdata")
 USER = 10001
 
@@ -51,7 +53,7 @@ NOT_NEEDED = frozenset(
 class Recipe:
     """packages: Debian packages over the base. proof: a command that must run in the image before it is used.
 
-    service: the product's code and Python dependencies go in.
+    suite: the Debian that the packages are of. service: the product's code and Python dependencies go in.
     """
 
     packages: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class Recipe:
     working_dir: str = "/"
     stop_signal: str = "SIGTERM"
     files: tuple[str, ...] = ()  # of the role's files/, installed as programs in /usr/local/bin
+    suite: str = SUITE
     service: bool = False
 
 
@@ -83,15 +86,25 @@ RECIPES: Mapping[str, Recipe] = {
         stop_signal="SIGINT",  # fast shutdown: at SIGTERM PostgreSQL waits until every client has gone
         files=("postgres-entrypoint",),
     ),
-    "prometheus": Recipe(("prometheus",), ("prometheus",), ("/usr/bin/prometheus", "--version")),
+    "prometheus": Recipe(("prometheus", "promtool"), ("prometheus",), ("/usr/bin/prometheus", "--version"), suite=MONITORING_SUITE),
     "alertmanager": Recipe(
         ("prometheus-alertmanager",),
         ("prometheus-alertmanager",),
         ("/usr/bin/prometheus-alertmanager", "--version"),
         files=("alertmanager",),
+        suite=MONITORING_SUITE,
     ),
     "redis_exporter": Recipe(
-        ("prometheus-redis-exporter",), ("prometheus-redis-exporter",), ("/usr/bin/prometheus-redis-exporter", "--version")
+        ("prometheus-redis-exporter",),
+        ("prometheus-redis-exporter",),
+        ("/usr/bin/prometheus-redis-exporter", "--version"),
+        suite=MONITORING_SUITE,
+    ),
+    "postgres_exporter": Recipe(
+        ("prometheus-postgres-exporter",),
+        ("prometheus-postgres-exporter",),
+        ("/usr/bin/prometheus-postgres-exporter", "--version"),
+        suite=MONITORING_SUITE,
     ),
 }
 

@@ -8,7 +8,6 @@ the logs, which hold what the load brought up. To add a row: a function ``(Look)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,15 +16,22 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils import _browser, _logs, _prometheus, _verify_network, _verify_page, _verify_tasks
+from ansible_collections.hsc.jit.plugins.module_utils import (
+    _browser,
+    _logs,
+    _verify_monitoring,
+    _verify_network,
+    _verify_page,
+    _verify_tasks,
+)
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, worst
 from ansible_collections.hsc.jit.plugins.module_utils._load import Door
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 from ansible_collections.hsc.jit.plugins.module_utils._verify_latency import Load, check_latency
+from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Monitoring
 
 PRODUCT = "app.kubernetes.io/part-of=hsc-jit"
-_POLL_SECONDS = 2.0
 _LOG_BYTES = 4_000_000  # of one container; more would say nothing new
 
 
@@ -45,10 +51,9 @@ class Asked:
     worker: str
     queues: list[str]
     queue_length: int
-    prometheus_url: str
-    scrape_jobs: list[str]
+    grafana: bool
     ready_timeout: float
-    monitoring_timeout: float
+    monitoring: Monitoring
 
 
 @dataclass
@@ -193,37 +198,19 @@ def check_network(one: Look) -> list[Finding]:
 
 
 def check_monitoring(one: Look) -> list[Finding]:
-    """VF-06: every target up; Prometheus scrapes a new pod within its interval, so this waits a while."""
-    context, started = one.context, one.context.monotonic()
-    while True:
-        targets = _targets(one)
-        waited = context.monotonic() - started
-        missing = _prometheus.unsettled(targets, one.asked.scrape_jobs)
-        if (targets and not missing) or waited >= one.asked.monitoring_timeout:
-            return _prometheus.judge(targets, one.asked.scrape_jobs, waited)
-        context.progress.say("Prometheus scrapes", detail=f"waiting for {', '.join(missing[:3])}" + (", ..." if missing[3:] else ""))
-        context.sleep(_POLL_SECONDS)
+    """VF-06."""
+    return _verify_monitoring.check_monitoring(one.context, one.asked.monitoring)
 
 
-def _targets(one: Look) -> list[dict[str, Any]]:
-    """Through the address of the inventory, or through the API server's service proxy where there is none."""
-    if one.asked.prometheus_url:
-        try:
-            status, body = Door(one.asked.prometheus_url, one.asked.ca_file).get(_prometheus.TARGETS_PATH)
-        except (OSError, HTTPException) as error:
-            raise ApiProblem(0, "Unreachable", f"Prometheus {one.asked.prometheus_url}: {error}") from error
-        answer = json.loads(body) if status == 200 else {}
-    else:
-        path, _, query = _prometheus.TARGETS_PATH.partition("?")
-        service = f"{one.context.cluster.namespaced('services')}/hsc-jit-prometheus:9090/proxy{path}"
-        answer = one.context.cluster.get(service, **dict([query.split("=")]))
-    return list(answer.get("data", {}).get("activeTargets", []))
+def check_grafana(one: Look) -> list[Finding]:
+    """VF-08."""
+    return [_verify_monitoring.check_grafana(one.context.cluster, one.asked.grafana)]
 
 
 Row = tuple[str, Callable[[Look], list[Finding]]]
 STAGES: tuple[list[Row], ...] = (
     [("VF-01", check_door)],
-    [("VF-02", check_page), ("VF-05", check_tasks), ("VF-06", check_monitoring), ("VF-07", check_network)],
+    [("VF-02", check_page), ("VF-05", check_tasks), ("VF-06", check_monitoring), ("VF-07", check_network), ("VF-08", check_grafana)],
     [("VF-03", check_load)],
     [("VF-04", check_logs)],
 )

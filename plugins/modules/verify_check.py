@@ -12,8 +12,8 @@ version_added: 0.1.0
 author: The HSC-JIT deployment engineers (@hsc-jit)
 description:
   - Looks at health, the page in a real headless Chromium, latency and failures under a load of its own, error lines in the logs, the
-    background workers, the scrape targets and the network policies, and reports every finding together (VF-01 to VF-07). Nothing is
-    changed.
+    background workers, monitoring (targets, and data behind every alert and panel) and the network policies, and reports every finding
+    together (VF-01 to VF-08). Nothing is changed.
   - What may not or cannot be looked at is V(skipped) with the reason, never V(pass); so is a load that gave too few numbers to tell.
 extends_documentation_fragment: [hsc.jit.target, hsc.jit.target.run]
 options:
@@ -90,19 +90,23 @@ options:
     description: Jobs that Prometheus must have a target of.
     type: list
     elements: str
-    default: [hsc-jit-backend, hsc-jit-answer, hsc-jit-worker, hsc-jit-redis-exporter]
+    default: [hsc-jit-backend, hsc-jit-answer, hsc-jit-worker, hsc-jit-redis-exporter, hsc-jit-redis-cache, hsc-jit-postgres-exporter]
+  grafana:
+    description: Whether the release has a Grafana.
+    type: bool
+    default: false
   ready_timeout_seconds:
     description: How long the door may take to open.
     type: float
     default: 30
   monitoring_timeout_seconds:
-    description: How long the scrape targets may take to be up.
+    description: How long the scrape targets may take to be up, and alerts and panels to have data.
     type: float
     default: 60
 """
 
 EXAMPLES = r"""
-- name: VF-01 to VF-07 | Verify what users see
+- name: VF-01 to VF-08 | Verify what users see
   hsc.jit.verify_check:
     url: https://support.example.com
     evidence_dir: evidence/today
@@ -133,8 +137,9 @@ from typing import Any
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
 from ansible_collections.hsc.jit.plugins.module_utils._verify import Asked, look
 from ansible_collections.hsc.jit.plugins.module_utils._verify_latency import Load
+from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Monitoring
 
-JOBS = ["hsc-jit-backend", "hsc-jit-answer", "hsc-jit-worker", "hsc-jit-redis-exporter"]
+JOBS = ["hsc-jit-backend", "hsc-jit-answer", "hsc-jit-worker", "hsc-jit-redis-exporter", "hsc-jit-redis-cache", "hsc-jit-postgres-exporter"]
 SPEC = {
     "url": {"type": "str", "required": True},
     "ca_file": {"type": "path"},
@@ -154,6 +159,7 @@ SPEC = {
     "queue_length": {"type": "int", "default": 100},
     "prometheus_url": {"type": "str", "default": ""},
     "scrape_jobs": {"type": "list", "elements": "str", "default": JOBS},
+    "grafana": {"type": "bool", "default": False},
     "ready_timeout_seconds": {"type": "float", "default": 30},
     "monitoring_timeout_seconds": {"type": "float", "default": 60},
 }
@@ -168,7 +174,7 @@ SAME = {
     "worker",
     "queues",
     "queue_length",
-    "prometheus_url",
+    "grafana",
 }
 
 
@@ -190,9 +196,8 @@ def asked_of(params: Mapping[str, Any]) -> Asked:
         load=Load(rate, seconds, params["load_sockets"], p95, params["error_percent"] / 100),
         rollout_began=since,
         log_errors_per_minute=params["log_errors_per_minute"],
-        scrape_jobs=params["scrape_jobs"],
         ready_timeout=params["ready_timeout_seconds"],
-        monitoring_timeout=params["monitoring_timeout_seconds"],
+        monitoring=Monitoring(params["prometheus_url"], params["ca_file"], params["scrape_jobs"], params["monitoring_timeout_seconds"]),
     )
 
 

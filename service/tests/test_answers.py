@@ -66,7 +66,9 @@ def test_an_answer_from_a_fetched_manual_and_every_polite_refusal(stack: Stack) 
     assert "documents_indexed_total 1.0" in worker
     assert 'celery_task_succeeded_total{name="app.core.tasks.fetch_manual"} 3.0' in worker
     assert 'pdf_fetch_seconds_count{outcome="http_404"} 1.0' in worker
+    assert 'celery_queue_length{queue_name="fetch"} 0.0' in worker
     assert 'answer_generation_seconds_count{outcome="answered"} 2.0' in answer
+    assert 'answer_generation_seconds_count{outcome="gave_up"} 0.0' in answer
     assert 'cache_hits_total{layer="l1",namespace="manual"}' in answer or 'cache_hits_total{layer="l2",namespace="manual"}' in answer
 
 

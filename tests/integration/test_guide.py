@@ -48,7 +48,10 @@ def shell(folder, kubeconfig):
         return done.stdout
 
     yield _shell
-    connect({"kubeconfig": kubeconfig, "namespace": NAMESPACE}).delete(f"/api/v1/namespaces/{NAMESPACE}")
+    cluster = connect({"kubeconfig": kubeconfig, "namespace": NAMESPACE})
+    cluster.delete(f"/api/v1/namespaces/{NAMESPACE}")
+    for kind in ("clusterroles", "clusterrolebindings"):
+        cluster.delete(f"/apis/rbac.authorization.k8s.io/v1/{kind}/{NAMESPACE}-prometheus")
 
 
 def test_the_guide_deploys_the_product(shell):

@@ -45,6 +45,10 @@ STARTS = {
     "redis_exporter": (
         ["prometheus-redis-exporter"], {"REDIS_ADDR": "redis://127.0.0.1:1"}, [], ["python", "-c", READY % (9121, "/metrics")], "200",
     ),
+    "postgres_exporter": (
+        ["prometheus-postgres-exporter"], {"DATA_SOURCE_URI": "127.0.0.1:1/hsc?sslmode=disable"}, [],
+        ["python", "-c", READY % (9187, "/metrics")], "200",
+    ),
     "service": (["python", "-c", "import app.wiring, time; time.sleep(600)"], {}, ["/tmp"], ["celery", "--version"], "5."),
 }  # fmt: skip
 

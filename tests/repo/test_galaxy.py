@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.hsc.jit.plugins.module_utils._image_recipes import RECIPES
 
 BIN = Path(sys.executable).parent
-NAMES = ["service", "redis", "postgres", "prometheus", "alertmanager", "redis_exporter"]
 INVENTORY = "all: {children: {release: {hosts: {shop: {ansible_connection: local, release_url: 'http://127.0.0.1:9'}}}}}\n"
 
 
@@ -49,7 +49,7 @@ def test_what_is_built_is_small_and_holds_no_environment_and_no_evidence(install
 
 
 def test_an_installed_collection_renders_the_manifests(installed, tmp_path):
-    images = {name: f"registry.example/{name}@sha256:{'0' * 64}" for name in NAMES}
+    images = {name: f"registry.example/{name}@sha256:{'0' * 64}" for name in RECIPES}
     done = installed("render", release_images=images, rollout_output_dir=str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     kinds = {obj["kind"] for obj in yaml.safe_load_all((tmp_path / "backend-deployment.yaml").read_text())}

@@ -6,12 +6,12 @@ import re
 
 import kubernetes_validate
 import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._image_recipes import RECIPES
 from ansible_collections.hsc.jit.plugins.module_utils._manifests import pod_template
 from playbook import ROOT, play
 
 INVENTORIES = sorted(path.name for path in (ROOT / "inventories").iterdir())
-NAMES = ["service", "redis", "postgres", "prometheus", "alertmanager", "redis_exporter"]
-VALUES = {"release_images": {name: f"registry.example/{name}@sha256:{'0' * 64}" for name in NAMES}, "release_local_cluster": False}
+VALUES = {"release_images": {name: f"registry.example/{name}@sha256:{'0' * 64}" for name in RECIPES}, "release_local_cluster": False}
 
 
 @pytest.fixture(scope="module", params=INVENTORIES)
@@ -123,34 +123,64 @@ def test_a_releases_defaults_are_the_services():
     assert f'os.environ.get("HSC_WORKER") or "{release["release_web_worker"]}"' in (ROOT / "service/app/gunicorn.conf.py").read_text()
 
 
-def test_prometheus_reads_names_that_exist(objects):
-    (config,) = [obj for obj in objects if obj["metadata"]["name"] == "hsc-jit-prometheus-config"]
-    services = {obj["metadata"]["name"]: obj for obj in objects if obj["kind"] == "Service"}
+def config_of(objects, name):
+    (found,) = [obj["data"] for obj in objects if (obj["kind"], obj["metadata"]["name"]) == ("ConfigMap", name)]
+    return found
+
+
+def test_what_says_that_it_has_metrics_has_them_at_a_port_that_monitoring_may_reach(objects):
+    (policy,) = [obj for obj in objects if obj["metadata"]["name"] == "hsc-jit-metrics-ingress"]
+    opened = {port["port"] for port in policy["spec"]["ingress"][0]["ports"]}
+    scraped = {}
+    for obj in objects:
+        template = pod_template(obj)
+        annotations = (template or {}).get("metadata", {}).get("annotations", {})
+        if annotations.get("prometheus.io/scrape") == "true":
+            ports = {port["containerPort"] for container in template["spec"]["containers"] for port in container.get("ports", [])}
+            assert int(annotations["prometheus.io/port"]) in ports, obj["metadata"]["name"]
+            scraped[obj["metadata"]["name"]] = int(annotations["prometheus.io/port"])
+    assert {"hsc-jit-backend", "hsc-jit-answer", "hsc-jit-worker", "hsc-jit-postgres-exporter", "hsc-jit-prometheus"} <= set(scraped)
+    assert set(scraped.values()) - {9090} == opened
+
+
+def test_each_alert_has_its_page_and_says_how_bad_it_is(objects):
     import yaml
 
-    jobs = [job for job in yaml.safe_load(config["data"]["prometheus.yml"])["scrape_configs"] if "dns_sd_configs" in job]
-    assert len(jobs) >= 5
-    for job in jobs:
-        discovery = job["dns_sd_configs"][0]
-        service = services[discovery["names"][0].split(".")[0]]
-        assert discovery["port"] in [port["port"] for port in service["spec"]["ports"]], job["job_name"]
-        assert service["spec"]["selector"] == {"app": job["job_name"]}
-    assert yaml.safe_load(config["data"]["rules.yml"])["groups"][0]["rules"]
+    (group,) = yaml.safe_load(config_of(objects, "hsc-jit-prometheus-config")["rules.yml"])["groups"]
+    for rule in group["rules"]:
+        assert rule["labels"]["severity"] in ("warning", "critical"), rule["alert"]
+        assert rule["annotations"]["summary"], rule["alert"]
+        assert rule["annotations"]["runbook_url"].endswith(f"/docs/operations/alerts/{rule['alert']}.md")
+    pages = {path.stem: path.read_text() for path in (ROOT / "docs/operations/alerts").glob("*.md")}
+    assert {rule["alert"] for rule in group["rules"]} == set(pages)
+    for name, page in pages.items():
+        assert page.startswith(f"# {name}\n")
+        assert re.findall(r"^\*\*(\w+)\.\*\*", page, re.MULTILINE) == ["Meaning", "Impact", "Diagnosis", "Mitigation"], name
 
 
-def test_the_overview_dashboard_asks_for_metrics_that_somebody_exports(tmp_path):
+def test_alerts_and_panels_ask_for_metrics_that_somebody_exports(objects):
     import yaml
 
-    values = {**VALUES, "release_grafana": True, "rollout_output_dir": str(tmp_path)}
-    values["release_images"] = {**VALUES["release_images"], "grafana": f"registry.example/grafana@sha256:{'0' * 64}"}
+    (group,) = yaml.safe_load(config_of(objects, "hsc-jit-prometheus-config")["rules.yml"])["groups"]
+    dashboard = json.loads(config_of(objects, "hsc-jit-dashboards")["overview.json"])
+    assert dashboard["title"] == "HSC-JIT Overview"
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"]) >= 16
+    ours = "".join((ROOT / "service/app" / name).read_text() for name in ("metrics.py", "core/tasks.py"))
+    for query in [rule["expr"] for rule in group["rules"]] + [panel["targets"][0]["expr"] for panel in dashboard["panels"]]:
+        for name in re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b(?![\s]*[(=])", re.sub(r'by \(.*?\)|"[^"]*"', "", query)):
+            base = re.sub(r"_(bucket|count|sum)$", "", name)
+            theirs = name.startswith(("redis_", "pg_", "process_", "container_", "alertmanager_"))
+            assert theirs or f'"{base}"' in ours, f"{name} in {query}"
+
+
+def test_grafana_is_valid_where_there_is_one(tmp_path):
+    import yaml
+
+    images = {**VALUES["release_images"], "grafana": f"registry.example/grafana@sha256:{'0' * 64}"}
+    values = {**VALUES, "release_images": images, "release_grafana": True, "rollout_output_dir": str(tmp_path)}
     result = play("playbooks/render.yml", inventory="inventories/staging", **values)
     assert result.returncode == 0, result.stdout
     objects = {(obj["kind"], obj["metadata"]["name"]): obj for obj in yaml.safe_load_all((tmp_path / "monitoring.yaml").read_text())}
     kubernetes_validate.validate(objects["Deployment", "hsc-jit-grafana"], "1.36", strict=True)
-    dashboard = json.loads(objects["ConfigMap", "hsc-jit-grafana-config"]["data"]["overview.json"])
-    assert dashboard["title"] == "HSC-JIT Overview"
-    exported = "".join((ROOT / "service/app" / name).read_text() for name in ("metrics.py", "core/tasks.py"))
-    for panel in dashboard["panels"]:
-        for name in re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", panel["targets"][0]["expr"]):
-            base = name.removesuffix("_bucket")
-            assert base == "histogram_quantile" or base.startswith("redis_") or f'"{base}"' in exported, name
+    source = yaml.safe_load(objects["ConfigMap", "hsc-jit-grafana-config"]["data"]["datasource.yml"])["datasources"][0]
+    assert (source["uid"], source["url"]) == ("prometheus", "http://hsc-jit-prometheus:9090")

@@ -59,7 +59,7 @@ def made(workshop, monkeypatch):
         return layer_of
 
     monkeypatch.setattr(_image_build.debian, "base", base)
-    monkeypatch.setattr(_image_build.debian, "add", lambda root, packages, layer, cache: made.append(packages[0]))
+    monkeypatch.setattr(_image_build.debian, "add", lambda root, packages, layer, cache, suite: made.append(packages[0]))
     monkeypatch.setattr(_image_build.debian, "prove", lambda root, layer, command: None)
     monkeypatch.setattr(_image_build.service, "dependencies", fill("dependencies"))
     monkeypatch.setattr(_image_build.service, "code", fill("code"))

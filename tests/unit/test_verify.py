@@ -25,12 +25,12 @@ class Clock:
 
 
 class Cluster:
-    """Pods with logs, and Prometheus behind the API server."""
+    """Pods with logs."""
 
     namespace = "hsc-jit"
 
-    def __init__(self, pods=(), logs=None, targets=()):
-        self.pods, self.texts, self.targets = list(pods), logs or {}, iter(targets)
+    def __init__(self, pods=(), logs=None):
+        self.pods, self.texts = list(pods), logs or {}
 
     def namespaced(self, plural):
         return f"/api/v1/namespaces/hsc-jit/{plural}"
@@ -44,10 +44,6 @@ class Cluster:
             raise answer
         return answer
 
-    def get(self, path, **query):
-        assert (path, query) == ("/api/v1/namespaces/hsc-jit/services/hsc-jit-prometheus:9090/proxy/api/v1/targets", {"state": "active"})
-        return {"data": {"activeTargets": next(self.targets)}}
-
 
 def look_at(cluster=None, clock=None, **asked):
     clock = clock or Clock()
@@ -57,10 +53,7 @@ def look_at(cluster=None, clock=None, **asked):
         "ca_file": None,
         "rollout_began": None,
         "log_errors_per_minute": 5.0,
-        "prometheus_url": "",
-        "scrape_jobs": ["api"],
         "ready_timeout": 3.0,
-        "monitoring_timeout": 10.0,
     }
     return _verify.Look(context, SimpleNamespace(**{**given, **asked}), NOW)
 
@@ -130,23 +123,6 @@ def test_the_door_is_given_time_but_not_for_ever(monkeypatch, opens_at, verdict,
     monkeypatch.setattr(_verify, "Door", Doors(opens_at))
     (finding,) = _verify.check_door(look_at())
     assert (finding.verdict, finding.evidence["waited_seconds"]) == (verdict, waited)
-
-
-def target(job="api", health="up"):
-    return {"labels": {"job": job, "pod": f"{job}-1"}, "health": health}
-
-
-def test_targets_that_come_up_late_are_waited_for():
-    clock = Clock()
-    cluster = Cluster(targets=[[], [target(health="unknown")], [target()]])
-    (finding,) = _verify.check_monitoring(look_at(cluster, clock))
-    assert (finding.verdict, clock.seconds) == ("pass", 4.0)
-
-
-def test_a_target_that_stays_down_is_named_when_the_time_is_over():
-    cluster = Cluster(targets=[[target(), target("db", "down")]] * 9)
-    (finding,) = _verify.check_monitoring(look_at(cluster))
-    assert (finding.verdict, "db on db-1 is down after 10 s" in finding.message) == ("fail", True)
 
 
 def test_logs_of_restarted_containers_are_read_too():

@@ -43,6 +43,7 @@ ORPHAN_SECONDS = 3 * ATTEMPTS * DEADLINE_SECONDS
 STATUSES = 3
 STOP_SECONDS = 20.0
 METRICS_PORT = 9809
+OUTCOMES = ("answered", "no_manual", "unknown_product", "provider_failed", "gave_up")
 CATALOGUE_SECONDS = 10.0
 SORRY = "Sorry, this question could not be answered just now. Please ask it again."
 
@@ -357,6 +358,8 @@ def main() -> None:
     worker = answer_worker()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())
+    for outcome in OUTCOMES:  # from the start: none of them is 0, and not "no data"
+        ANSWER_SECONDS.labels(outcome)
     start_http_server(int(os.environ.get("HSC_METRICS_PORT", METRICS_PORT)))
     log.info("answer worker started", extra={"consumer": worker.name})
     worker.run()

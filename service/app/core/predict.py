@@ -22,6 +22,9 @@ from rapidfuzz import fuzz
 from app.core.catalog import Catalogue, Product
 from app.metrics import CACHE_HITS, CACHE_MISSES, PREDICTION_SECONDS
 
+# Both exist from the start: a rate of nothing is 0, and not "no data".
+_HITS, _MISSES = CACHE_HITS.labels("l1", "prediction"), CACHE_MISSES.labels("l1", "prediction")
+
 CANDIDATES = 64
 # Index entries read for one text. A small catalogue never has so many; at 100,000 products it bounds the time of a prediction.
 POSTINGS = 40_000
@@ -226,9 +229,9 @@ class Index:
         with self._cache_lock:
             found = self._cache.get(text)
         if found is not None:
-            CACHE_HITS.labels("l1", "prediction").inc()
+            _HITS.inc()
             return found
-        CACHE_MISSES.labels("l1", "prediction").inc()
+        _MISSES.inc()
         with PREDICTION_SECONDS.time():
             matches = self.matches(text)
             data = "[" + ",".join(self.item(match) for match in matches) + "]"

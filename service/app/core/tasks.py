@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import resource
 import threading
+from functools import partial
 from typing import Any
 
 import redis
@@ -94,6 +96,7 @@ FAILED = Counter("celery_task_failed_total", "Tasks failed", ["name", "exception
 RUNTIME = Histogram("celery_task_runtime", "Seconds a task ran", ["name"], buckets=SLOW)
 ACTIVE = Gauge("celery_worker_tasks_active", "Tasks running in this worker")
 UP = Gauge("celery_worker_up", "1 while the worker is ready")
+QUEUE_LENGTH = Gauge("celery_queue_length", "Tasks that wait", ["queue_name"])
 
 
 class MeasuredRequest(Request):
@@ -137,8 +140,22 @@ def _log_json(**_: Any) -> None:
 
 @signals.worker_ready.connect
 def _serve_metrics(**_: Any) -> None:
+    for queue in ("fetch", "maintenance"):
+        QUEUE_LENGTH.labels(queue).set_function(partial(_waiting, queue))
+    for name in app.tasks:
+        if name.startswith(__name__):  # from the start: none that succeeded is 0, and not "no data"
+            SUCCEEDED.labels(name)
     start_http_server(int(os.environ.get("HSC_METRICS_PORT", METRICS_PORT)))
     UP.set(1)
+
+
+def _waiting(queue: str) -> float:
+    """Asked at each scrape; NaN while Redis is away, so that the worker's other figures still come."""
+    try:
+        with state_client() as client:
+            return float(client.llen(queue))
+    except redis.RedisError:
+        return math.nan
 
 
 @signals.worker_process_init.connect

@@ -1,0 +1,98 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""VF-06 and VF-08: asks Prometheus and Grafana whether they would show the next failure. Reads only; ``_prometheus`` judges."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import urlencode
+
+from ansible_collections.hsc.jit.plugins.module_utils import _prometheus
+from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._load import Door
+from ansible_collections.hsc.jit.plugins.module_utils._module import Context
+from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
+
+_POLL_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    """What to ask. url: of Prometheus, empty: through the API server. jobs: that must have a target."""
+
+    url: str
+    ca_file: str | None
+    jobs: Sequence[str]
+    timeout_seconds: float
+
+
+def check_monitoring(context: Context, asked: Monitoring) -> list[Finding]:
+    """Waits until everything has data: Prometheus scrapes a new pod within its interval, and a rate needs two samples."""
+    started = context.monotonic()
+    while True:
+        targets = ask(context, asked, "targets", state="active").get("data", {}).get("activeTargets", [])
+        missing = _prometheus.unsettled(targets, asked.jobs) if targets else ["targets"]
+        rules = _prometheus.alerts(ask(context, asked, "rules", type="alert").get("data", {}))
+        missing += [f"rule {rule['name']}" for rule in rules if rule.get("health") == "unknown"]
+        try:
+            questions = _prometheus.questions(rules, dashboards(context.cluster))
+        except ValueError as problem:
+            return [
+                Finding(
+                    "VF-06", "fail", str(problem), {}, "Deploy again, or correct roles/rollout/templates/50-monitoring/dashboards.yml.j2."
+                )
+            ]
+        # One at a time: there are some forty, of a millisecond each, and the load test must not wait for them.
+        answers = {} if missing else {one: ask(context, asked, "query", query=one.query) for one in questions}
+        silent = _prometheus.unanswered(questions, answers) if answers else []
+        waiting = missing + [one.what for one, _ in silent]
+        waited = context.monotonic() - started
+        if not waiting or waited >= asked.timeout_seconds:
+            break
+        context.progress.say("Prometheus", detail=f"waiting for {', '.join(waiting[:3])}" + (", ..." if waiting[3:] else ""))
+        context.sleep(_POLL_SECONDS)
+    found = [*_prometheus.judge(targets, asked.jobs, waited), *_prometheus.judge_rules(rules)]
+    if answers:
+        found += _prometheus.judge_answers(questions, silent, waited)
+    return found
+
+
+def dashboards(cluster: Cluster) -> Mapping[str, str]:
+    found = cluster.find(cluster.namespaced("configmaps") + "/hsc-jit-dashboards") or {}
+    return found.get("data") or {}
+
+
+def ask(context: Context, asked: Monitoring, what: str, **query: str) -> dict[str, Any]:
+    """One answer of Prometheus' API, errors of a query included. ApiProblem: it cannot be reached."""
+    if not asked.url:
+        service = f"{context.cluster.namespaced('services')}/hsc-jit-prometheus:9090/proxy/api/v1/{what}"
+        try:
+            return dict(context.cluster.get(service, **query))
+        except ApiProblem as problem:
+            if problem.status in (400, 422) and what == "query":  # how Prometheus refuses a query
+                return {"status": "error", "error": problem.message}
+            raise
+    door = Door(asked.url, asked.ca_file)
+    try:
+        _, body = door.get(f"/api/v1/{what}?{urlencode(query)}")
+        return dict(json.loads(body))
+    except (OSError, HTTPException, ValueError) as error:
+        raise ApiProblem(0, "Unreachable", f"Prometheus {asked.url}: {error}") from error
+    finally:
+        door.close()
+
+
+def check_grafana(cluster: Cluster, deployed: bool) -> Finding:
+    """VF-08: it serves, or is not deployed here. What it would show is VF-06's: an empty panel loads as well as a full one."""
+    if not deployed:
+        message = "Grafana is not deployed here: release_grafana is false. What its panels show was asked of Prometheus (VF-06)."
+        step = "Set release_grafana and release_images.grafana where its image can be pulled; until then: make dashboards."
+        return Finding("VF-08", "skipped", message, {}, step)
+    health = cluster.get(f"{cluster.namespaced('services')}/hsc-jit-grafana:3000/proxy/api/health")
+    if health.get("database") == "ok":
+        return Finding("VF-08", "pass", f"Grafana {health.get('version', '')} answers, and its database is well.", dict(health))
+    return Finding("VF-08", "fail", f"Grafana says {json.dumps(health)[:200]}", dict(health), "kubectl logs deploy/hsc-jit-grafana")

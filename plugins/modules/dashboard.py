@@ -1,0 +1,89 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""Draw the release's dashboards from its live Prometheus."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dashboard
+short_description: Draw the dashboards of a release as pages
+version_added: 0.1.0
+author: The HSC-JIT deployment engineers (@hsc-jit)
+description:
+  - Asks the live Prometheus what each panel of ConfigMap C(hsc-jit-dashboards) asks, and draws the answers into an HTML file without a
+    script or an outside resource. For environments that have no Grafana, and for evidence.
+  - The cluster is only looked at; the files are written anew at each run.
+extends_documentation_fragment: [hsc.jit.target, hsc.jit.target.run]
+options:
+  dest:
+    description: Folder to write into, one file for each dashboard.
+    type: path
+    required: true
+  hours:
+    description: How far back to look.
+    type: float
+    default: 1
+  prometheus_url:
+    description: Address of Prometheus. Without it, the API server's service proxy is asked.
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Draw the last day
+  hsc.jit.dashboard:
+    dest: evidence/dashboards
+    hours: 24
+"""
+
+RETURN = r"""
+files:
+  description: The files written, or in check mode those that would be.
+  returned: always
+  type: list
+  elements: str
+  sample: [evidence/dashboards/overview.html]
+"""
+
+from pathlib import Path
+
+from ansible_collections.hsc.jit.plugins.module_utils import _dashboard, _whole_file
+from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
+from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Monitoring, ask, dashboards
+
+SPEC = {
+    "dest": {"type": "path", "required": True},
+    "hours": {"type": "float", "default": 1},
+    "prometheus_url": {"type": "str", "default": ""},
+}
+_POINTS = 200
+
+
+def work(context: Context) -> Outcome:
+    params = context.params
+    if not 0 < params["hours"] <= 24 * 30:
+        raise Problem(f"hours is {params['hours']:g}.", "Give a number of hours from 0.1 to 720: Prometheus keeps 30 days.")
+    found = dashboards(context.cluster)
+    if not found:
+        raise Problem(f"Namespace {context.cluster.namespace} has no ConfigMap hsc-jit-dashboards.", "Deploy the release first.")
+    end = context.now().timestamp()
+    begin = end - params["hours"] * 3600
+    monitoring = Monitoring(params["prometheus_url"], None, [], 0)
+    span = {"start": f"{begin:.0f}", "end": f"{end:.0f}", "step": f"{max(10, (end - begin) / _POINTS):.0f}"}
+    files = []
+    for name, text in sorted(found.items()):
+        title, panels = _dashboard.panels(text)
+        drawn = [(panel, _dashboard.lines(ask(context, monitoring, "query_range", query=panel.query, **span))) for panel in panels]
+        files.append(str(Path(params["dest"]) / Path(name).with_suffix(".html").name))
+        if not context.check_mode:
+            _whole_file.write(Path(files[-1]), _dashboard.as_page(title, drawn, begin, end))
+    return Outcome(before={}, after={"written": files}, facts={"files": files})
+
+
+def main() -> None:
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()
