@@ -15,7 +15,7 @@ play = ANSIBLE_CONFIG=ansible.cfg $(bin)/ansible-playbook -i $(INVENTORY) $(ARGS
 pytest = ANSIBLE_CONFIG=ansible.cfg $(bin)/pytest -q
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST) | \
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST) | \
 	  if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
 
 deploy: env ## environment, local cluster, images, the whole checklist, verified (INVENTORY=..., ARGS="--check --diff")
@@ -57,21 +57,42 @@ kubeconfig: ## print the path of the local cluster's kubeconfig
 	@test -f $(local_kubeconfig) || { echo "There is no local cluster yet. Run: make cluster" >&2; exit 1; }
 	@echo $(local_kubeconfig)
 
+# The image under load: of the local product what runs there.
+URL ?= http://127.0.0.1:8000
+USERS ?= 120
+SECONDS ?= 60
+IMAGE ?= $(shell $(dir $(local_kubeconfig))bin/kubectl --kubeconfig $(local_kubeconfig) -n hsc-jit get deployment hsc-jit-backend \
+  -o jsonpath='{.spec.template.spec.containers[0].image}' 2>/dev/null)
+load: .cache/load/venv/.made ## Locust: USERS people for SECONDS on URL; QG-03 reads the report (IMAGE=... for another environment)
+	@test -n "$(IMAGE)" || { echo "Which image is under load? make load URL=... IMAGE=<registry>/hsc-jit-service@sha256:..." >&2; exit 2; }
+	HSC_LOAD_IMAGE=$(IMAGE) HSC_LOAD_REPORT=.cache/load/$$(date -u +%Y%m%dT%H%M%SZ).json .cache/load/venv/bin/locust -f service/bench/locustfile.py \
+	  --headless --only-summary --host $(URL) -u $(USERS) -r 20 -t $(SECONDS)s
+
+.cache/load/venv/.made: requirements/load.txt | .venv/.made
+	$(PYTHON) -m venv --clear .cache/load/venv
+	$(bin)/uv pip install --quiet --python .cache/load/venv/bin/python --require-hashes -r requirements/load.txt
+	@touch $@
+
+op-%: env ## operations: make op-restart, op-celery, op-flush, op-logs, op-scale (ARGS="-e component=worker -e replicas=2")
+	$(play) playbooks/operate.yml -e operation=$*
+
 dashboards: env ## draw the dashboards from the live Prometheus into evidence/dashboards/ (ARGS="-e hours=24")
 	$(play) playbooks/dashboards.yml
 
 render: env ## write the manifests for kubectl: the local ones into kubernetes/local/, production's into kubernetes/
 	$(play) playbooks/render.yml
 
-docs: env ## regenerate what is generated: docs/CHECKLIST.md
+docs: env ## regenerate what is generated: docs/CHECKLIST.md, and docker-compose's dashboard from kubernetes/monitoring.yaml
 	PYTHONPATH=.collections $(bin)/python -c 'from ansible_collections.hsc.jit.plugins.module_utils import _checklist; \
 	  print(_checklist.as_markdown(), end="")' > docs/CHECKLIST.md
+	$(bin)/python -c 'import yaml; print(*(one["data"]["overview.json"] for one in yaml.safe_load_all(open("kubernetes/monitoring.yaml")) \
+	  if one["metadata"]["name"] == "hsc-jit-dashboards"), end="")' > service/compose/grafana/overview.json
 
 format: env ## let ruff format and fix what it can
 	$(bin)/ruff check --fix . ; $(bin)/ruff format .
 
 lock: env ## make the locks again from requirements/*.in and service/pyproject.toml
-	cd requirements && for name in uv controller dev; do ../$(bin)/uv pip compile -q --universal --generate-hashes \
+	cd requirements && for name in uv controller dev load; do ../$(bin)/uv pip compile -q --universal --generate-hashes \
 	  --python-version 3.11 --no-emit-index-url --no-header --upgrade $$name.in -o $$name.txt || exit 1; done
 	cd service && for group in "-o requirements.txt" "--group dev -c requirements.txt -o requirements-dev.txt"; do ../$(bin)/uv pip compile -q --universal \
 	  --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --upgrade pyproject.toml $$group || exit 1; done
@@ -102,4 +123,4 @@ service-servers: ## what the product's tests run against, from Debian: Redis, Po
 clean: ## remove environments and results, not the cluster
 	rm -rf .venv .collections .cache service/.venv evidence kubernetes/local
 
-.PHONY: help deploy test test-all check test-service test-cluster test-slow soak test-molecule cluster down destroy kubeconfig dashboards render docs format lock env service-env service-servers clean
+.PHONY: help deploy test test-all check test-service test-cluster test-slow soak test-molecule cluster down destroy kubeconfig load dashboards render docs format lock env service-env service-servers clean

@@ -36,6 +36,13 @@ options:
     elements: str
     choices: [pass, warn, fail, skipped, error]
     default: [fail, error]
+  waivers:
+    description:
+      - Rows that may stay V(skipped) although O(fail_on) has it, each with C(id), C(owner), C(reason) and C(until), the last day.
+      - Only V(skipped) can be waived; after C(until) the row counts again.
+    type: list
+    elements: dict
+    default: []
   progress_file:
     description: File to which live progress is written. Set by the action plugin of the same name; not for playbooks.
     type: path

@@ -23,6 +23,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem,
 
 GENERATED = ("redis-password", "postgres-password", "token-key")
 GENERATED_NAME = "hsc-jit-generated"
+RESTARTED = "kubectl.kubernetes.io/restartedAt"  # kubectl's own, so that its rollout history reads as always
 
 
 @dataclass
@@ -152,6 +153,12 @@ def write_release(cluster: Cluster, release: _record.Release, releases: Sequence
 def forget_releases(cluster: Cluster, releases: Sequence[_record.Release]) -> None:
     for release in releases:
         cluster.delete(f"{cluster.namespaced('configmaps')}/{_record.PREFIX}{release.number}")
+
+
+def restart(cluster: Cluster, path: str, moment: str) -> None:
+    """New pods for the workload at ``path``. The release owns no such annotation, so the next deployment changes nothing of it."""
+    template = {"metadata": {"annotations": {RESTARTED: moment}}}
+    cluster.patch_merge(path, {"spec": {"template": template}}, fieldManager="hsc.jit-operate")
 
 
 def replace_stuck_pods(cluster: Cluster, objects: Sequence[Object]) -> list[str]:

@@ -38,6 +38,24 @@ ROWS: tuple[Row, ...] = (
         "hash-pinned locks, an SBOM for each digest, a fresh scan report",
     ),
     Row(
+        "QG-03",
+        "quality",
+        "Load Test: validated for 100+ concurrent users (Locust/K6)",
+        "report for this digest: users, requests, failures, p95",
+    ),
+    Row(
+        "QG-04",
+        "quality",
+        "Infra: cluster provisioned, Ingress configured, TLS certs ready",
+        "version, Ingress class, certificate's chain, name, days",
+    ),
+    Row(
+        "QG-05",
+        "quality",
+        "Access: DNS updated, Secrets configured in vault/k8s",
+        "the name resolves to the Ingress; no placeholder among the secrets",
+    ),
+    Row(
         "PF-01",
         "preflight",
         "Pre-Flight: verify cluster health `kubectl get nodes`",
@@ -49,7 +67,7 @@ ROWS: tuple[Row, ...] = (
     Row("PF-05", "preflight", "The deployer may do what follows", "SelfSubjectAccessReview for each verb and kind of the release"),
     Row("PF-06", "preflight", "Docker registry access for pulling images", "each image is a digest and its manifest is there"),
     Row("PF-07", "preflight", "HPA, PDB and replicas agree", "cross-check of the rendered objects"),
-    Row("PF-08", "preflight", "The nightly backup works", "age of the last Job of its CronJob that succeeded"),
+    Row("PF-08", "preflight", "Nightly backup and restore drill work", "age of the last Job of each CronJob that succeeded"),
     Row("PF-90", "preflight", "One run at a time", "Kubernetes Lease with holder and expiry"),
     Row("BK-01", "backup", "Backups: trigger pre-migration backup of Redis", "RDB out of the pod with sha256, keys by type, TTLs"),
     Row("BK-02", "backup", "Backups: trigger pre-migration backup of SQL", "pg_dump -Fc out of the pod with sha256, rows by table"),
@@ -84,7 +102,16 @@ ROWS: tuple[Row, ...] = (
     Row("VF-06", "verify", "Monitoring is alive", "every scrape target is up; the query of every alert and panel returns series"),
     Row("VF-07", "verify", "NetworkPolicies are enforced", "from inside a pod: an allowed door opens, a forbidden one does not"),
     Row("VF-08", "verify", 'Grafana: check "HSC-JIT Overview"', "Grafana answers, and its database is well"),
+    Row("OP-01", "operate", "Restart: `kubectl rollout restart deployment/hsc-jit-backend`", "new pods one after the other, all ready"),
+    Row("OP-02", "operate", "Celery: `celery -A app.core.tasks inspect active`", "each ready worker answers; what runs and what waits"),
+    Row(
+        "OP-03", "operate", "Flush: `redis-cli FLUSHDB`", "confirmed by the environment's name; of the cache alone, with the number of keys"
+    ),
+    Row("OP-04", "operate", "Logs: `kubectl logs -f -l app=hsc-jit-backend`", "the last lines of each pod, without secrets"),
+    Row("OP-05", "operate", "Scale a workload", "refused where an autoscaler decides or one pod is the rule; all ready"),
 )
+# Phases that are runs of their own: a deployment does not miss them.
+APART = frozenset({"restore", "operate"})
 BY_ID = {row.id: row for row in ROWS}
 
 

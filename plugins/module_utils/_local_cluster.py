@@ -44,7 +44,7 @@ def up(settings: Settings, say: host.Say) -> list[str]:
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o711)
     build.install(settings, program, say)
     _whole_file.write(settings.state / "settings.json", json.dumps(settings.identity()))
-    done += _ensure_bridge(settings) + _ensure_registry(settings)
+    done += _ensure_bridge(settings) + _ensure_forwarding(settings) + _ensure_registry(settings)
     for node in settings.all_nodes():
         done += _ensure_node(node, build.pause_image(program / "images.tar"), program / "images.tar", say)
     done += _ensure_addons(settings, say) + _ensure_doors(settings)
@@ -78,6 +78,19 @@ def _ensure_bridge(settings: Settings) -> list[str]:
     for node in settings.all_nodes():  # legs of an older bridge, after a repair
         host.execute(["ip", "link", "set", node.veth, "master", settings.bridge], check=False)
     return ["bridge"]
+
+
+def _ensure_forwarding(settings: Settings) -> list[str]:
+    """A Docker engine has bridges' traffic filtered as well, and drops what no rule allows: nodes would lose each other."""
+    rule = _forwarding(settings)
+    if f"-A {' '.join(rule)}" in host.execute(["iptables", "-S", "FORWARD"], check=False):
+        return []
+    host.execute(["iptables", "-I", *rule], check=False)
+    return ["forwarding"]
+
+
+def _forwarding(settings: Settings) -> list[str]:
+    return ["FORWARD", "-i", settings.bridge, "-o", settings.bridge, "-j", "ACCEPT"]
 
 
 def _ensure_registry(settings: Settings) -> list[str]:
@@ -228,6 +241,7 @@ def stop(settings: Settings, say: host.Say) -> list[str]:
         if pid:
             process.end([pid])
             ended.append(path.stem)
+    host.execute(["iptables", "-D", *_forwarding(settings)], check=False)
     host.execute(["ip", "link", "delete", settings.bridge], check=False)
     return ended
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hsc.jit.plugins.module_utils import _journal
+from ansible_collections.hsc.jit.plugins.module_utils import _journal, _waiver
 from ansible_collections.hsc.jit.plugins.module_utils._finding import VERDICTS, Finding
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import TARGET_SPEC, ApiProblem, Cluster, connect
@@ -24,6 +24,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._target import TARGET_SPEC
 RUN_SPEC: dict[str, Any] = {
     "journal": {"type": "path"},
     "fail_on": {"type": "list", "elements": "str", "choices": [*VERDICTS], "default": ["fail", "error"]},
+    "waivers": {"type": "list", "elements": "dict", "default": []},
     "progress_file": {"type": "path"},
 }
 
@@ -72,9 +73,11 @@ def run(spec: Mapping[str, Any], work: Callable[[Context], Outcome], *, cluster:
     outcome, failure = Outcome(), {}
     try:
         context = Context(module.params, module.check_mode, Progress(module.params["progress_file"]))
+        waivers = _waiver.parse(module.params["waivers"])
         if cluster:
             context.cluster = connect(module.params)
         outcome = work(context)
+        outcome.findings = _waiver.applied(outcome.findings, waivers, context.now().date())
     except (Problem, ApiProblem, ValueError) as error:
         failure = _failure(error)
     result = _result(outcome, module.params["fail_on"], failure, module._diff)
@@ -105,7 +108,7 @@ def _result(outcome: Outcome, fail_on: Sequence[str], failure: Mapping[str, Any]
     result = {**outcome.facts, "changed": outcome.before != outcome.after, "findings": findings, **failure}
     if diff:
         result["diff"] = outcome.diff if outcome.diff is not None else {"before": outcome.before, "after": outcome.after}
-    bad = [finding for finding in outcome.findings if finding.verdict in fail_on]
+    bad = [finding for finding in outcome.findings if _waiver.counts(finding.verdict, finding.evidence, fail_on)]
     if bad and "msg" not in result:
         result["msg"] = "\n".join(finding.as_line() for finding in bad)
         result["next_step"] = bad[0].next_step

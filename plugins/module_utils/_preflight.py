@@ -223,8 +223,9 @@ def _pf07(one: Look) -> list[Finding]:
 
 
 def _pf08(one: Look) -> list[Finding]:
-    found = one.cluster.find(f"{one.cluster.namespaced('cronjobs', '/apis/batch/v1')}/{_preflight_backup.CRON_JOB}")
-    return [_preflight_backup.check(found, one.asked.now, one.asked.backup_age_hours)]
+    jobs = ((_preflight_backup.BACKUP, one.asked.backup_age_hours), (_preflight_backup.DRILL, _preflight_backup.DRILL_HOURS))
+    path = one.cluster.namespaced("cronjobs", "/apis/batch/v1")
+    return [_preflight_backup.check(job, one.cluster.find(f"{path}/{job.name}"), one.asked.now, hours) for job, hours in jobs]
 
 
 def _pf90(one: Look) -> list[Finding]:

@@ -1,32 +1,47 @@
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""PF-08: did the nightly backup work lately? Pure: no I/O."""
+"""PF-08: did the nightly backup and the weekly restore drill work lately? Pure: no I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 
-CRON_JOB = "hsc-jit-backup"
-_STEP = "kubectl get jobs -l app=hsc-jit-backup; kubectl logs job/<the newest>. Back up now with playbooks/backup.yml."
+_STEP = "kubectl get jobs -l app={name}; kubectl logs job/<the newest> --all-containers. {now}"
 
 
-def check(cron_job: Mapping[str, Any] | None, now: datetime, hours: float) -> Finding:
+@dataclass(frozen=True)
+class Nightly:
+    """A CronJob that must have succeeded lately. what: as people say it; now: how to have it at once."""
+
+    name: str
+    what: str
+    now: str
+
+
+BACKUP = Nightly("hsc-jit-backup", "nightly backup", "Back up now with playbooks/backup.yml.")
+DRILL = Nightly("hsc-jit-restore-drill", "restore drill", "Now: kubectl create job drill-now --from=cronjob/hsc-jit-restore-drill.")
+DRILL_HOURS = 8 * 24.0  # it comes each week
+
+
+def check(job: Nightly, cron_job: Mapping[str, Any] | None, now: datetime, hours: float) -> Finding:
     """One that is too old is a warning: a deployment takes and proves a backup of its own before anything changes."""
     if cron_job is None:
-        return Finding("PF-08", "pass", f"CronJob {CRON_JOB} is not there yet; this release brings it.", {"exists": False})
+        return Finding("PF-08", "pass", f"CronJob {job.name} is not there yet; this release brings it.", {"exists": False})
     status = cron_job.get("status") or {}
     last = status.get("lastSuccessfulTime")
     since = datetime.fromisoformat(last or cron_job["metadata"]["creationTimestamp"])
     age = round((now - since).total_seconds() / 3600, 1)
     evidence = {"last_success": last, "last_schedule": status.get("lastScheduleTime"), "age_hours": age, "allowed_hours": hours}
     if cron_job["spec"].get("suspend"):
-        step = f'kubectl patch cronjob {CRON_JOB} -p \'{{"spec":{{"suspend":false}}}}\''
-        return Finding("PF-08", "warn", f"CronJob {CRON_JOB} is suspended: there is no nightly backup.", evidence, step)
-    what = f"The last nightly backup that succeeded is {age} h old" if last else f"No nightly backup yet: {CRON_JOB} is {age} h old"
+        step = f'kubectl patch cronjob {job.name} -p \'{{"spec":{{"suspend":false}}}}\''
+        return Finding("PF-08", "warn", f"CronJob {job.name} is suspended: there is no {job.what}.", evidence, step)
+    what = f"The last {job.what} that succeeded is {age} h old" if last else f"No {job.what} yet: {job.name} is {age} h old"
     if age > hours:
-        return Finding("PF-08", "warn", f"{what}; {hours:g} h are allowed.", evidence, _STEP)
+        step = _STEP.format(name=job.name, now=job.now)
+        return Finding("PF-08", "warn", f"{what}; {hours:g} h are allowed.", evidence, step)
     return Finding("PF-08", "pass", f"{what} ({hours:g} h are allowed).", evidence)

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from ansible_collections.hsc.jit.plugins.module_utils import _quality_dependencies, _quality_reports, _quality_tree
+from ansible_collections.hsc.jit.plugins.module_utils import _quality_dependencies, _quality_load, _quality_reports, _quality_tree
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, Verdict
+from ansible_collections.hsc.jit.plugins.module_utils._quality_load import Wanted
 
 Report = TypeVar("Report")
 
@@ -29,6 +30,8 @@ class Asked:
     scan_severities: Sequence[str]
     scan_max_age: timedelta
     sboms: Sequence[str]
+    load_reports: Sequence[str]
+    load: Wanted
 
 
 def look(asked: Asked, now: datetime) -> list[Finding]:
@@ -38,22 +41,25 @@ def look(asked: Asked, now: datetime) -> list[Finding]:
         next_step = "Deploy from a clone, or set quality_checkout to one."
         missing = Finding("QG-01", "skipped", f"Commit, tests and review: {why}", {"checkout": str(asked.checkout)}, next_step)
         there = [name for name in asked.lock_files if (asked.checkout / name).is_file()]  # an installed collection has no locks
-        return [missing, *_second(replace(asked, lock_files=there), asked.checkout, now)]
+        return [missing, *_others(replace(asked, lock_files=there), asked.checkout, now)]
     reports, broken = _read("QG-01", tree.root, asked.test_reports, _quality_reports.read_junit)
     first = [_quality_tree.check_tree(tree, asked.dirty_tree), _quality_tree.check_tests(tree, reports), _quality_tree.check_review(tree)]
-    return [*first, *broken, *_second(asked, tree.root, now)]
+    return [*first, *broken, *_others(asked, tree.root, now)]
 
 
-def _second(asked: Asked, root: Path, now: datetime) -> list[Finding]:
+def _others(asked: Asked, root: Path, now: datetime) -> list[Finding]:
     locks = {name: (root / name).read_text() if (root / name).is_file() else None for name in asked.lock_files}
     scans, broken_scans = _read("QG-02", root, asked.scan_reports, _quality_reports.read_trivy)
     sboms, broken_sboms = _read("QG-02", root, asked.sboms, _quality_reports.read_cyclonedx)
+    loads, broken_loads = _read("QG-03", root, asked.load_reports, _quality_load.read_load)
     return [
         *_quality_dependencies.check_locks(locks),
         *_quality_dependencies.check_scans(asked.images, scans, asked.scan_severities, asked.scan_max_age, now),
         *_quality_dependencies.check_sboms(asked.images, sboms),
         *broken_scans,
         *broken_sboms,
+        *_quality_load.check_load(asked.images, loads, asked.load, now),
+        *broken_loads,
     ]
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils._checklist import ROWS, Row
+from ansible_collections.hsc.jit.plugins.module_utils import _waiver
+from ansible_collections.hsc.jit.plugins.module_utils._checklist import APART, ROWS, Row
 from ansible_collections.hsc.jit.plugins.module_utils._finding import VERDICTS, worst
 
 SCHEMA_VERSION = 1
@@ -26,6 +27,7 @@ OTHER_RUN = "not part of this run"
 # Which phase a module works for, where it reports no row that says so.
 _PHASES = {
     "quality_check": "quality",
+    "access_check": "quality",
     "preflight_check": "preflight",
     "backup_snapshot": "backup",
     "restore_snapshot": "restore",
@@ -103,7 +105,7 @@ def _row(row: Row, entries: Sequence[Mapping[str, Any]], about: About) -> dict[s
     ]
     reason = ""
     if not findings:
-        part = row.phase in about.phases or not about.phases
+        part = row.phase in about.phases or (not about.phases and row.phase not in APART)
         reason = about.not_run.get(row.id) or about.not_run.get(row.phase) or ("" if part else OTHER_RUN)
     return {
         "id": row.id,
@@ -121,7 +123,12 @@ def _verdict(rows: Sequence[Mapping[str, Any]], phases: Sequence[Mapping[str, An
     """go, no-go, incomplete or checked; and why. What was not looked at never counts as clean."""
     if about.journal_problem:
         return "no-go", about.journal_problem
-    stopped = [finding["message"] for row in rows for finding in row["findings"] if finding["verdict"] in about.fail_on]
+    stopped = [
+        finding["message"]
+        for row in rows
+        for finding in row["findings"]
+        if _waiver.counts(finding["verdict"], finding["evidence"], about.fail_on)
+    ]
     stopped += [phase["message"] for phase in phases if phase["failed"]]
     stopped += [about.failure] if about.failure else []
     if stopped:

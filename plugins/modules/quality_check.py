@@ -56,6 +56,27 @@ options:
     description: Age after which a scanner's report does not count any more.
     type: int
     default: 168
+  load_reports:
+    description: Reports of load tests, as C(make load) writes them; patterns are allowed. One counts if it names the digest of the service.
+    type: list
+    elements: str
+    default: []
+  load_users:
+    description: Users at once that a load test must have had.
+    type: int
+    default: 100
+  load_error_percent:
+    description: Share of its requests that may have failed.
+    type: float
+    default: 1
+  load_p95_milliseconds:
+    description: What 95 of 100 answers of each kind must have been faster than.
+    type: float
+    default: 200
+  load_max_age_hours:
+    description: Age after which a load test does not count any more.
+    type: int
+    default: 168
   sboms:
     description: CycloneDX documents in JSON; patterns are allowed. Each must name the digest of its image in its metadata or file name.
     type: list
@@ -64,7 +85,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: QG-01 QG-02 | Quality gates
+- name: QG-01 QG-02 QG-03 | Quality gates
   hsc.jit.quality_check:
     checkout: "{{ playbook_dir }}"
     images: "{{ release_images }}"
@@ -74,7 +95,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: All findings of QG-01 and QG-02, as M(hsc.jit.preflight_check) returns them.
+  description: All findings of QG-01 to QG-03, as M(hsc.jit.preflight_check) returns them.
   returned: always
   type: list
   elements: dict
@@ -85,6 +106,7 @@ from pathlib import Path
 
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
 from ansible_collections.hsc.jit.plugins.module_utils._quality import Asked, look
+from ansible_collections.hsc.jit.plugins.module_utils._quality_load import Wanted
 
 _LIST = {"type": "list", "elements": "str", "default": []}
 SPEC = {
@@ -97,6 +119,13 @@ SPEC = {
     "scan_severities": {**_LIST, "default": ["CRITICAL", "HIGH"]},
     "scan_max_age_hours": {"type": "int", "default": 168},
     "sboms": _LIST,
+    "load_reports": _LIST,
+}
+LOAD = {
+    "load_users": {"type": "int", "default": 100},
+    "load_error_percent": {"type": "float", "default": 1},
+    "load_p95_milliseconds": {"type": "float", "default": 200},
+    "load_max_age_hours": {"type": "int", "default": 168},
 }
 
 
@@ -106,11 +135,17 @@ def work(context: Context) -> Outcome:
         raise Problem(f"scan_max_age_hours is {params['scan_max_age_hours']}: no report would count.", "Set 1 or more.")
     params["checkout"] = Path(params["checkout"])
     params["scan_max_age"] = timedelta(hours=params.pop("scan_max_age_hours"))
+    params["load"] = Wanted(
+        context.params["load_users"],
+        context.params["load_error_percent"] / 100,
+        context.params["load_p95_milliseconds"] / 1000,
+        timedelta(hours=context.params["load_max_age_hours"]),
+    )
     return Outcome(findings=look(Asked(**params), context.now()))
 
 
 def main() -> None:
-    run(SPEC, work, cluster=False)
+    run({**SPEC, **LOAD}, work, cluster=False)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from power_cut import power_cut, settings
 from stores import redis, sql
 
 STATE = Path("/var/lib/hsc-jit-local")
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
 def test_after_kill_9_of_everything_a_deploy_brings_the_product_back_with_its_data(product, tmp_path):

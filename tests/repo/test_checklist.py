@@ -4,7 +4,7 @@ import re
 
 from ansible_collections.hsc.jit.plugins.module_utils import _checklist
 
-ID = re.compile(r"\b(?:QG|PF|BK|MG|RO|VF)-\d\d\b")
+ID = re.compile(r"\b(?:QG|PF|BK|MG|RO|VF|OP)-\d\d\b")
 
 
 def test_ids_are_unique_and_well_formed():

@@ -184,3 +184,49 @@ def test_grafana_is_valid_where_there_is_one(tmp_path):
     kubernetes_validate.validate(objects["Deployment", "hsc-jit-grafana"], "1.36", strict=True)
     source = yaml.safe_load(objects["ConfigMap", "hsc-jit-grafana-config"]["data"]["datasource.yml"])["datasources"][0]
     assert (source["uid"], source["url"]) == ("prometheus", "http://hsc-jit-prometheus:9090")
+
+
+def test_cron_jobs_do_not_overlap_and_end(objects):
+    jobs = {obj["metadata"]["name"]: obj["spec"] for obj in objects if obj["kind"] == "CronJob"}
+    assert {name: spec["schedule"] for name, spec in jobs.items()} == {
+        "hsc-jit-backup": "0 2 * * *",
+        "hsc-jit-cleanup": "0 3 * * *",
+        "hsc-jit-optimise": "20 3 * * *",
+        "hsc-jit-restore-drill": "0 4 * * 0",
+    }
+    for name, spec in jobs.items():
+        assert spec["concurrencyPolicy"] == "Forbid", name
+        assert spec["startingDeadlineSeconds"] == spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 3600, name
+        assert (spec["successfulJobsHistoryLimit"], spec["failedJobsHistoryLimit"]) == (3, 3), name
+
+
+def compose():
+    import yaml
+
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+def test_docker_compose_opens_the_guides_doors_to_this_machine_alone():
+    ports = {name: service["ports"] for name, service in compose()["services"].items() if "ports" in service}
+    assert ports == {
+        "backend": ["127.0.0.1:${HSC_PORT_PAGE:-5173}:8000", "127.0.0.1:${HSC_PORT_API:-8000}:8000"],
+        "grafana": ["127.0.0.1:${HSC_PORT_GRAFANA:-3000}:3000"],
+        "prometheus": ["127.0.0.1:${HSC_PORT_PROMETHEUS:-9090}:9090"],
+    }
+
+
+def test_docker_compose_runs_the_releases_images_and_commands(objects):
+    deployed = {obj["metadata"]["name"].removeprefix("hsc-jit-"): pod_template(obj) for obj in objects if obj["kind"] == "Deployment"}
+    for name in ("answer", "worker", "beat", "manuals"):
+        assert compose()["services"][name]["command"] == deployed[name]["spec"]["containers"][0]["command"], name
+    for name, service in compose()["services"].items():
+        image = service["image"].removeprefix("${HSC_IMAGE_").partition(":")[0].lower()
+        assert image in [*RECIPES, "grafana"], name
+
+
+def test_docker_compose_shows_the_clusters_dashboard():
+    import yaml
+
+    objects = list(yaml.safe_load_all((ROOT / "kubernetes/monitoring.yaml").read_text()))
+    shown = (ROOT / "service/compose/grafana/overview.json").read_text()
+    assert shown == config_of(objects, "hsc-jit-dashboards")["overview.json"], "run `make docs`"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_backup import check
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_backup import BACKUP, DRILL, DRILL_HOURS, check
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -25,6 +25,13 @@ def cron_job(created="2026-11-01T00:00:00Z", last=None, **spec):
     ],
 )
 def test_how_old_is_the_nightly_backup(found, verdict, said):
-    finding = check(found, NOW, 26)
+    finding = check(BACKUP, found, NOW, 26)
     assert (finding.id, finding.verdict) == ("PF-08", verdict)
     assert said in finding.message
+
+
+def test_a_restore_drill_may_be_a_week_old_and_no_more():
+    assert check(DRILL, cron_job(last="2026-11-18T13:00:00Z"), NOW, DRILL_HOURS).verdict == "pass"
+    late = check(DRILL, cron_job(last="2026-11-17T11:00:00Z"), NOW, DRILL_HOURS)
+    assert (late.verdict, "The last restore drill that succeeded is 193.0 h old" in late.message) == ("warn", True)
+    assert "--from=cronjob/hsc-jit-restore-drill" in late.next_step

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 from ansible_collections.hsc.jit.plugins.module_utils._quality import Asked, look
+from ansible_collections.hsc.jit.plugins.module_utils._quality_load import Wanted
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -16,13 +17,15 @@ def asked(folder, **changes):
         "scan_severities": ["HIGH"],
         "scan_max_age": timedelta(hours=24),
         "sboms": [],
+        "load_reports": [],
+        "load": Wanted(100, 0.01, 0.2, timedelta(hours=168)),
     }
     return Asked(**{**settings, **changes})
 
 
 def test_without_any_evidence_everything_is_skipped_and_nothing_passes(tmp_path):
     findings = look(asked(tmp_path, lock_files=["requirements.txt"]), NOW)
-    assert [(one.id, one.verdict) for one in findings] == [("QG-01", "skipped"), *[("QG-02", "skipped")] * 3]
+    assert [(one.id, one.verdict) for one in findings] == [("QG-01", "skipped"), *[("QG-02", "skipped")] * 3, ("QG-03", "skipped")]
     assert all(one.next_step for one in findings)
 
 

@@ -1,0 +1,110 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""Restart, inspect, flush, read logs, scale."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: operate
+short_description: Operate a running release
+version_added: 0.1.0
+author: The HSC-JIT deployment engineers (@hsc-jit)
+description:
+  - V(restart) makes new pods one after the other and waits for them (OP-01). V(celery) asks the workers what they do (OP-02).
+    V(flush) empties the cache Redis (OP-03). V(logs) reads the last lines of a component, without secrets (OP-04). V(scale) sets a
+    number of pods (OP-05).
+  - What takes something away from users wants O(confirm).
+extends_documentation_fragment: [hsc.jit.target, hsc.jit.target.run]
+options:
+  operation:
+    description: What to do.
+    type: str
+    choices: [restart, celery, flush, logs, scale]
+    required: true
+  component:
+    description: Workload, with or without C(hsc-jit-).
+    type: str
+    default: backend
+  replicas:
+    description: Pods after V(scale).
+    type: int
+  lines:
+    description: Lines of each pod's log.
+    type: int
+    default: 100
+  queue_length:
+    description: Tasks that may wait in each queue.
+    type: int
+    default: 100
+  environment:
+    description: The environment's name.
+    type: str
+    required: true
+  confirm:
+    description: The environment's name once more, typed by a person.
+    type: str
+    default: ""
+  field_manager:
+    description: Who owns the fields of the release.
+    type: str
+    default: hsc.jit
+  wait_seconds:
+    description: How long new pods may take.
+    type: float
+    default: 300
+"""
+
+EXAMPLES = r"""
+- name: OP-01 | Restart the backend
+  hsc.jit.operate:
+    operation: restart
+    environment: local
+
+- name: OP-03 | Flush the cache
+  hsc.jit.operate:
+    operation: flush
+    environment: local
+    confirm: local
+"""
+
+RETURN = r"""
+logs:
+  description: Lines by pod.
+  returned: with operation=logs
+  type: dict
+findings:
+  description: OP-01 to OP-05.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, run
+from ansible_collections.hsc.jit.plugins.module_utils._operate import Operation
+
+OPERATIONS = ("restart", "celery", "flush", "logs", "scale")
+SPEC = {
+    "operation": {"type": "str", "choices": [*OPERATIONS], "required": True},
+    "component": {"type": "str", "default": "backend"},
+    "replicas": {"type": "int"},
+    "lines": {"type": "int", "default": 100},
+    "queue_length": {"type": "int", "default": 100},
+    "environment": {"type": "str", "required": True},
+    "confirm": {"type": "str", "default": ""},
+    "field_manager": {"type": "str", "default": "hsc.jit"},
+    "wait_seconds": {"type": "float", "default": 300},
+}
+
+
+def work(context: Context) -> Outcome:
+    outcome: Outcome = getattr(Operation(context), context.params["operation"])()
+    return outcome
+
+
+def main() -> None:
+    run(SPEC, work, required_if=[("operation", "scale", ["replicas"])])
+
+
+if __name__ == "__main__":
+    main()
