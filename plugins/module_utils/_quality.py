@@ -30,6 +30,7 @@ class Asked:
     scan_severities: Sequence[str]
     scan_max_age: timedelta
     sboms: Sequence[str]
+    audit_reports: Sequence[str]
     load_reports: Sequence[str]
     load: Wanted
 
@@ -49,14 +50,17 @@ def look(asked: Asked, now: datetime) -> list[Finding]:
 
 def _others(asked: Asked, root: Path, now: datetime) -> list[Finding]:
     locks = {name: (root / name).read_text() if (root / name).is_file() else None for name in asked.lock_files}
-    scans, broken_scans = _read("QG-02", root, asked.scan_reports, _quality_reports.read_trivy)
+    scans, broken_scans = _read("QG-02", root, asked.scan_reports, _quality_reports.read_scan)
+    audits, broken_audits = _read("QG-02", root, asked.audit_reports, _quality_reports.read_pip_audit)
     sboms, broken_sboms = _read("QG-02", root, asked.sboms, _quality_reports.read_cyclonedx)
     loads, broken_loads = _read("QG-03", root, asked.load_reports, _quality_load.read_load)
     return [
         *_quality_dependencies.check_locks(locks),
+        *_quality_dependencies.check_audits(locks, audits, asked.scan_max_age, now),
         *_quality_dependencies.check_scans(asked.images, scans, asked.scan_severities, asked.scan_max_age, now),
         *_quality_dependencies.check_sboms(asked.images, sboms),
         *broken_scans,
+        *broken_audits,
         *broken_sboms,
         *_quality_load.check_load(asked.images, loads, asked.load, now),
         *broken_loads,

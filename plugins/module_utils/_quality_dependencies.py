@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
-from ansible_collections.hsc.jit.plugins.module_utils._quality_reports import Sbom, Scan
+from ansible_collections.hsc.jit.plugins.module_utils._quality_reports import Audit, Sbom, Scan, normal
 
 _OPTION = re.compile(r"^(-r|-c|--requirement|--constraint|--no-binary|--only-binary|--require-hashes)\b")
 _HASH = re.compile(r"--hash[= ]sha(?:256|384|512):[0-9a-f]{64,128}\b")
@@ -44,6 +44,44 @@ def check_locks(locks: Mapping[str, str | None]) -> list[Finding]:
     return found or [Finding("QG-02", "pass", message, {"requirements": counts})]
 
 
+def check_audits(locks: Mapping[str, str | None], audits: Sequence[Audit], max_age: timedelta, now: datetime) -> list[Finding]:
+    """For each lock, the newest report that covers it. A package that could not be looked up is not clean: pip-audit alone would say so."""
+    return [_audited(name, text, audits, max_age, now) for name, text in locks.items() if text]
+
+
+def _audited(name: str, text: str, audits: Sequence[Audit], max_age: timedelta, now: datetime) -> Finding:
+    wanted = {normal(re.split(r"[\s=<>!~;\[@]", line, maxsplit=1)[0]) for line in requirements(text) if not _OPTION.match(line)}
+    # Requirements of other systems and Pythons stand in a lock and are not looked up: most of it must be there, and every part of a report.
+    covering = [one for one in audits if one.audited and one.audited <= wanted and len(one.audited) * 2 > len(wanted)]
+    step = f"`pip-audit --strict --require-hashes -r {name} --format json --output FILE`; set quality_audit_reports."
+    if not covering:
+        why = "there is no report of pip-audit" if not audits else f"none of {len(audits)} reports of pip-audit is of it"
+        return Finding("QG-02", "skipped", f"Dependencies of {name}: {why}.", {"file": name}, step)
+    audit = max(covering, key=lambda one: one.written)
+    age = now - audit.written
+    evidence = {
+        "file": name,
+        "report": str(audit.path),
+        "packages": len(audit.audited),
+        "age_hours": _hours(age),
+        "unknown": list(audit.unknown),
+    }
+    if age > max_age:
+        message = f"Dependencies of {name}: the report is {_hours(age)} hours old; {_hours(max_age)} are allowed."
+        return Finding("QG-02", "skipped", message, evidence, step)
+    if audit.vulnerabilities:
+        first = audit.vulnerabilities[0]
+        message = (
+            f"Dependencies of {name}: {len(audit.vulnerabilities)} known vulnerabilities (first: {first['id']} in {first['package']})."
+        )
+        more = {**evidence, "vulnerabilities": list(audit.vulnerabilities[:50])}
+        return Finding("QG-02", "fail", message, more, "Update them: `make lock`, test, build.")
+    if audit.unknown:
+        message = f"Dependencies of {name}: {len(audit.unknown)} could not be looked up (first: {audit.unknown[0]})."
+        return Finding("QG-02", "skipped", message, evidence, step)
+    return Finding("QG-02", "pass", f"Dependencies of {name}: no known vulnerability in {len(audit.audited)} packages.", evidence)
+
+
 def check_scans(
     images: Mapping[str, str], scans: Sequence[Scan], severities: Sequence[str], max_age: timedelta, now: datetime
 ) -> list[Finding]:
@@ -56,7 +94,7 @@ def check_scans(
                 "skipped",
                 "Image scan: there is no scanner's report.",
                 evidence,
-                "`trivy image --format json`; set quality_scan_reports.",
+                "`trivy image --format json` or `snyk container test --json`; set quality_scan_reports.",
             )
         ]
     return [_judge(name, reference, scans, severities, max_age, now) for name, reference in images.items()]

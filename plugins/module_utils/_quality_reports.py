@@ -1,10 +1,14 @@
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""Reports that other tools leave: JUnit (tests), Trivy JSON (scanner), CycloneDX (SBOM). ValueError says why one cannot be used."""
+"""Reports that other tools leave: JUnit (tests), Trivy and Snyk (images), pip-audit (locks), CycloneDX (SBOM).
+
+ValueError says why one cannot be used.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -87,6 +91,64 @@ def read_trivy(path: Path) -> Scan:
         for one in result.get("Vulnerabilities") or []
     ]
     return Scan(path, digests, datetime.fromisoformat(report["CreatedAt"]), len(results), found)
+
+
+def read_scan(path: Path) -> Scan:
+    """A report of either scanner, told apart by its content."""
+    return read_trivy(path) if "SchemaVersion" in _json(path) else read_snyk(path)
+
+
+def read_snyk(path: Path) -> Scan:
+    """``snyk container test IMAGE@DIGEST --json``. It has no time in it, so the file's counts. ValueError: not that, or Snyk failed."""
+    report = _json(path)
+    if "vulnerabilities" not in report or "dependencyCount" not in report:
+        why = f": {report['error']}" if report.get("error") else ""
+        raise ValueError(f"{path}: neither a Trivy nor a Snyk report{why}. `trivy image --format json` or `snyk container test --json`.")
+    name = str(report.get("path") or report.get("projectName") or "")
+    digests = frozenset([name.rpartition("@")[2]] if "@sha256:" in name else [])
+    found = [
+        {
+            "id": one["id"],
+            "severity": str(one.get("severity", "unknown")).upper(),
+            "package": one.get("packageName", ""),
+            "fixed": one.get("nearestFixedInVersion") or ", ".join(one.get("fixedIn") or []),
+        }
+        for one in report["vulnerabilities"]
+    ]
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return Scan(path, digests, written, 1 if report["dependencyCount"] else 0, found)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One pip-audit report. audited: names of the packages it looked up; unknown: those it could not; vulnerabilities: as of a Scan."""
+
+    path: Path
+    written: datetime
+    audited: frozenset[str]
+    unknown: Sequence[str]
+    vulnerabilities: Sequence[Mapping[str, str]]
+
+
+def read_pip_audit(path: Path) -> Audit:
+    """``pip-audit --strict --format json``."""
+    report = _json(path)
+    if not isinstance(report.get("dependencies"), list):
+        raise ValueError(f"{path}: not a pip-audit report. Write it by `pip-audit --strict -r LOCK --format json --output {path.name}`.")
+    known = [one for one in report["dependencies"] if "skip_reason" not in one]
+    found = [
+        {"id": flaw["id"], "package": f"{one['name']} {one['version']}", "fixed": ", ".join(flaw.get("fix_versions") or [])}
+        for one in known
+        for flaw in one.get("vulns") or []
+    ]
+    unknown = [f"{one['name']}: {one['skip_reason']}" for one in report["dependencies"] if "skip_reason" in one]
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return Audit(path, written, frozenset(normal(one["name"]) for one in known), unknown, found)
+
+
+def normal(name: str) -> str:
+    """A package's name as the index writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @dataclass(frozen=True)

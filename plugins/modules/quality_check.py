@@ -43,7 +43,7 @@ options:
     elements: str
     default: []
   scan_reports:
-    description: Reports of C(trivy image --format json); patterns are allowed.
+    description: Reports of C(trivy image --format json) or C(snyk container test --json); patterns are allowed.
     type: list
     elements: str
     default: []
@@ -56,6 +56,11 @@ options:
     description: Age after which a scanner's report does not count any more.
     type: int
     default: 168
+  audit_reports:
+    description: Reports of C(pip-audit --strict --format json) on the lock files; patterns are allowed.
+    type: list
+    elements: str
+    default: []
   load_reports:
     description: Reports of load tests, as C(make load) writes them; patterns are allowed. One counts if it names the digest of the service.
     type: list
@@ -119,6 +124,7 @@ SPEC = {
     "scan_severities": {**_LIST, "default": ["CRITICAL", "HIGH"]},
     "scan_max_age_hours": {"type": "int", "default": 168},
     "sboms": _LIST,
+    "audit_reports": _LIST,
     "load_reports": _LIST,
 }
 LOAD = {

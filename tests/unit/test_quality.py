@@ -17,6 +17,7 @@ def asked(folder, **changes):
         "scan_severities": ["HIGH"],
         "scan_max_age": timedelta(hours=24),
         "sboms": [],
+        "audit_reports": [],
         "load_reports": [],
         "load": Wanted(100, 0.01, 0.2, timedelta(hours=168)),
     }

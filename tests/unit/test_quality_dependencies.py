@@ -2,8 +2,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._quality_dependencies import check_locks, check_sboms, check_scans, unpinned
-from ansible_collections.hsc.jit.plugins.module_utils._quality_reports import Sbom, Scan
+from ansible_collections.hsc.jit.plugins.module_utils._quality_dependencies import (
+    check_audits,
+    check_locks,
+    check_sboms,
+    check_scans,
+    unpinned,
+)
+from ansible_collections.hsc.jit.plugins.module_utils._quality_reports import Audit, Sbom, Scan
 
 HASH = "--hash=sha256:" + "a" * 64
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -71,3 +77,29 @@ def test_a_scan_counts_only_for_its_digest_fresh_and_with_results(scans, verdict
 )
 def test_each_image_lists_its_contents(images, sboms, verdict):
     assert [one.verdict for one in check_sboms(images, sboms)] == [verdict]
+
+
+LOCK = "".join(f"{name} {HASH}\n" for name in ("flask==3.0", "Flask-Cors==6.0", "jinja2==3.1 ; python_version > '3'", "colorama==1"))
+
+
+def audit(audited=("flask", "flask-cors", "jinja2"), hours=1, unknown=(), vulnerabilities=()):
+    return Audit(Path("audit.json"), NOW - timedelta(hours=hours), frozenset(audited), unknown, vulnerabilities)
+
+
+@pytest.mark.parametrize(
+    ("audits", "verdict", "said"),
+    [
+        ([audit()], "pass", "no known vulnerability in 3 packages"),
+        ([], "skipped", "there is no report of pip-audit"),
+        ([audit(audited=["celery"])], "skipped", "none of 1 reports of pip-audit is of it"),
+        ([audit(audited=["flask"])], "skipped", "none of 1 reports"),
+        ([audit(audited=[])], "skipped", "none of 1 reports"),
+        ([audit(hours=200)], "skipped", "200 hours old; 168 are allowed"),
+        ([audit(unknown=["ours: not found"])], "skipped", "1 could not be looked up (first: ours: not found)"),
+        ([audit(vulnerabilities=[{"id": "PYSEC-1", "package": "jinja2 3.1", "fixed": ""}])], "fail", "PYSEC-1 in jinja2 3.1"),
+        ([audit(hours=1), audit(hours=200)], "pass", "no known"),
+    ],
+)
+def test_what_pip_audit_found_in_a_lock(audits, verdict, said):
+    (finding,) = check_audits({"a.txt": LOCK, "gone.txt": None}, audits, timedelta(hours=168), NOW)
+    assert (finding.id, finding.verdict, said in finding.message) == ("QG-02", verdict, True), finding.message

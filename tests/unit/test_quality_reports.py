@@ -1,7 +1,13 @@
 import json
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._quality_reports import read_cyclonedx, read_junit, read_trivy
+from ansible_collections.hsc.jit.plugins.module_utils._quality_reports import (
+    read_cyclonedx,
+    read_junit,
+    read_pip_audit,
+    read_scan,
+    read_trivy,
+)
 
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite name="a" tests="4">
 <properties><property name="commit" value="abc"/></properties>
@@ -59,3 +65,36 @@ def test_an_sbom_names_its_image_in_its_metadata(tmp_path):
     document = {"bomFormat": "CycloneDX", "metadata": {"component": {"version": "sha256:aa"}}, "components": [{"name": "sha256:bb"}]}
     sbom = read_cyclonedx(write(tmp_path, document))
     assert sbom.components == 1 and sbom.names("sha256:aa") and not sbom.names("sha256:bb")
+
+
+SNYK = {
+    "vulnerabilities": [{"id": "SNYK-DEBIAN12-X", "severity": "high", "packageName": "openssl", "nearestFixedInVersion": "3.0.16"}],
+    "dependencyCount": 90,
+    "path": "registry.example/x@sha256:aa",
+}
+
+
+def test_the_scanners_are_told_apart_by_what_they_write(tmp_path):
+    assert read_scan(write(tmp_path, trivy())).targets == 2
+    scan = read_scan(write(tmp_path, SNYK))
+    assert (scan.digests, scan.targets) == ({"sha256:aa"}, 1)
+    assert scan.vulnerabilities == [{"id": "SNYK-DEBIAN12-X", "severity": "HIGH", "package": "openssl", "fixed": "3.0.16"}]
+    assert read_scan(write(tmp_path, {**SNYK, "dependencyCount": 0})).targets == 0
+
+
+def test_a_scanner_that_failed_gave_no_report(tmp_path):
+    with pytest.raises(ValueError, match="neither a Trivy nor a Snyk report: Authentication failed"):
+        read_scan(write(tmp_path, {"ok": False, "error": "Authentication failed"}))
+
+
+def test_pip_audit_names_what_it_looked_up_and_what_it_could_not(tmp_path):
+    report = {
+        "dependencies": [
+            {"name": "Flask_Cors", "version": "6", "vulns": []},
+            {"name": "jinja2", "version": "3.1", "vulns": [{"id": "PYSEC-1", "fix_versions": ["3.2"]}]},
+            {"name": "ours", "skip_reason": "Dependency not found on PyPI"},
+        ]
+    }
+    audit = read_pip_audit(write(tmp_path, report))
+    assert (audit.audited, audit.unknown) == ({"flask-cors", "jinja2"}, ["ours: Dependency not found on PyPI"])
+    assert audit.vulnerabilities == [{"id": "PYSEC-1", "package": "jinja2 3.1", "fixed": "3.2"}]
