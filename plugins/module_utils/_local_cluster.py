@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ def _ensure_node(node: Node, pause_image: str, images: Path, say: host.Say) -> l
 def _ensure_control_plane(node: Node, fresh: bool, say: host.Say) -> None:
     admin = node.private("/etc/kubernetes") / "admin.conf"
     _whole_file.write(node.cluster.kubeconfig, admin.read_text())
-    _wait("the API server", lambda: _answers(node.cluster), say)
+    _wait("the API server", lambda: _answers(node.cluster), say, [node])
     if fresh:
         kubeadm.finish_control_plane(node)
         (node.cluster.state / "initialised").touch()
@@ -146,11 +146,13 @@ def _answers(settings: Settings) -> str:
     return ""
 
 
-def _wait(what: str, waiting_for: Callable[[], str], say: host.Say, seconds: float = _READY_SECONDS) -> None:
-    """Until ``waiting_for`` has nothing more to wait for. RuntimeError says what was still missing."""
+def _wait(what: str, waiting_for: Callable[[], str], say: host.Say, those: Iterable[Node], seconds: float = _READY_SECONDS) -> None:
+    """Until ``waiting_for`` has nothing more to wait for, those nodes' kubelets alive. RuntimeError says what was still missing."""
     deadline = time.monotonic() + seconds
     while reason := waiting_for():
         say(f"Waiting for {what}", detail=reason[:300])
+        for node in those:  # a kubelet ends where containerd serves already but has not found its containers again
+            nodes.ensure_kubelet(node)
         if time.monotonic() > deadline:
             raise RuntimeError(
                 f"{what} is not ready after {seconds:.0f} s: {reason} Run `make destroy` and then `make cluster` to begin again."
@@ -186,7 +188,7 @@ def _ensure_doors(settings: Settings) -> list[str]:
 
 def _wait_ready(settings: Settings, say: host.Say) -> None:
     cluster = _api(settings)
-    _wait("the cluster", lambda: _not_ready(cluster, settings), say)
+    _wait("the cluster", lambda: _not_ready(cluster, settings), say, settings.all_nodes())
 
 
 def _not_ready(cluster: Cluster, settings: Settings) -> str:

@@ -77,7 +77,7 @@ def build(entries: Sequence[Mapping[str, Any]], about: About) -> dict[str, Any]:
         "run": about.run,
         "url": about.url,
         "verdict": verdict,
-        "headline": _headline(verdict, next(row["findings"] for row in rows if row["id"] == "RO-03")),
+        "headline": _headline(verdict, next(row["findings"] for row in rows if row["id"] == "RO-03"), about.phases),
         "reason": reason,
         "check_mode": check_mode,
         "started": started,
@@ -142,8 +142,10 @@ def _verdict(rows: Sequence[Mapping[str, Any]], phases: Sequence[Mapping[str, An
     return "go", f"With reservations: {', '.join(unclear)}." if unclear else ""
 
 
-def _headline(verdict: str, rollbacks: Sequence[Mapping[str, Any]]) -> str:
-    """A bad release is the smaller news where the good one is back, or was never touched."""
+def _headline(verdict: str, rollbacks: Sequence[Mapping[str, Any]], part: Sequence[str]) -> str:
+    """A bad release is the smaller news where the good one is back, or was never touched. part: the phases of this run, if not all."""
+    if verdict == "go" and part and "verify" not in part:
+        return f"Good as far as this run looked: {', '.join(part)}"
     done = [finding for finding in rollbacks if finding["verdict"] == "pass"]
     if verdict != "no-go" or not done:
         return _HEADLINES[verdict]

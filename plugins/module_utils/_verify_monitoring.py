@@ -15,6 +15,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _prometheus
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._load import Door
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
+from ansible_collections.hsc.jit.plugins.module_utils._prometheus import Question
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 
 _POLL_SECONDS = 2.0
@@ -30,35 +31,55 @@ class Monitoring:
     timeout_seconds: float
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """One look. silent: None where targets are still missing, so that nothing was asked yet."""
+
+    targets: Sequence[Mapping[str, Any]]
+    rules: Sequence[Mapping[str, Any]]
+    questions: Sequence[Question]
+    missing: Sequence[str]
+    silent: Sequence[tuple[Question, str]] | None
+
+    @property
+    def waiting_for(self) -> list[str]:
+        return [*self.missing, *(one.what for one, _ in self.silent or ())]
+
+
 def check_monitoring(context: Context, asked: Monitoring) -> list[Finding]:
-    """Waits until everything has data: Prometheus scrapes a new pod within its interval, and a rate needs two samples."""
+    """VF-06. Waits until everything has data: Prometheus scrapes a new pod within its interval, and a rate needs two samples."""
+    found = dashboards(context.cluster)
+    if not found:
+        step = "Deploy the release's monitoring: kubectl get configmap hsc-jit-dashboards"
+        return [Finding("VF-06", "fail", f"Namespace {context.cluster.namespace} has no dashboard.", {}, step)]
     started = context.monotonic()
     while True:
-        targets = ask(context, asked, "targets", state="active").get("data", {}).get("activeTargets", [])
-        missing = _prometheus.unsettled(targets, asked.jobs) if targets else ["targets"]
-        rules = _prometheus.alerts(ask(context, asked, "rules", type="alert").get("data", {}))
-        missing += [f"rule {rule['name']}" for rule in rules if rule.get("health") == "unknown"]
         try:
-            questions = _prometheus.questions(rules, dashboards(context.cluster))
+            seen = _look(context, asked, found)
         except ValueError as problem:
-            return [
-                Finding(
-                    "VF-06", "fail", str(problem), {}, "Deploy again, or correct roles/rollout/templates/50-monitoring/dashboards.yml.j2."
-                )
-            ]
-        # One at a time: there are some forty, of a millisecond each, and the load test must not wait for them.
-        answers = {} if missing else {one: ask(context, asked, "query", query=one.query) for one in questions}
-        silent = _prometheus.unanswered(questions, answers) if answers else []
-        waiting = missing + [one.what for one, _ in silent]
+            return [Finding("VF-06", "fail", str(problem), {}, "Correct roles/rollout/templates/50-monitoring/dashboards.yml.j2.")]
         waited = context.monotonic() - started
-        if not waiting or waited >= asked.timeout_seconds:
+        if not seen.waiting_for or waited >= asked.timeout_seconds:
             break
-        context.progress.say("Prometheus", detail=f"waiting for {', '.join(waiting[:3])}" + (", ..." if waiting[3:] else ""))
+        more = ", ..." if seen.waiting_for[3:] else ""
+        context.progress.say("Prometheus", detail=f"waiting for {', '.join(seen.waiting_for[:3])}{more}")
         context.sleep(_POLL_SECONDS)
-    found = [*_prometheus.judge(targets, asked.jobs, waited), *_prometheus.judge_rules(rules)]
-    if answers:
-        found += _prometheus.judge_answers(questions, silent, waited)
-    return found
+    judged = [*_prometheus.judge(seen.targets, asked.jobs, waited), *_prometheus.judge_rules(seen.rules)]
+    return judged if seen.silent is None else [*judged, *_prometheus.judge_answers(seen.questions, seen.silent, waited)]
+
+
+def _look(context: Context, asked: Monitoring, found: Mapping[str, str]) -> _Seen:
+    """ValueError: a dashboard is none."""
+    targets = ask(context, asked, "targets", state="active").get("data", {}).get("activeTargets", [])
+    missing = _prometheus.unsettled(targets, asked.jobs) if targets else ["targets"]
+    rules = _prometheus.alerts(ask(context, asked, "rules", type="alert").get("data", {}))
+    missing += [f"rule {rule['name']}" for rule in rules if rule.get("health") == "unknown"]
+    questions = _prometheus.questions(rules, found)
+    if missing:
+        return _Seen(targets, rules, questions, missing, None)
+    # One at a time: there are some forty, of a millisecond each, and the page that is tried meanwhile must not wait for them.
+    answers = {one: ask(context, asked, "query", query=one.query) for one in questions}
+    return _Seen(targets, rules, questions, missing, _prometheus.unanswered(questions, answers))
 
 
 def dashboards(cluster: Cluster) -> Mapping[str, str]:

@@ -70,3 +70,12 @@ def test_a_version_that_must_be_built_without_go_says_what_to_install(options, t
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeError, match=r"^Go is not installed.*Install Go 1\.26\.0 or newer"):
         _local_cluster_build.program(from_options(options), lambda *_: None)
+
+
+def test_a_kubelet_that_came_before_its_containerd_is_started_again(options, monkeypatch):
+    """Its first start ends with "server is not initialized yet"; seen when a killed node with many containers came up from a cold disk."""
+    settings, alive, answers = from_options(options), [], iter(["refused", "refused", ""])
+    monkeypatch.setattr(_local_cluster.nodes, "ensure_kubelet", lambda node: alive.append(node.name))
+    monkeypatch.setattr(_local_cluster.time, "sleep", lambda seconds: None)
+    _local_cluster._wait("the API server", lambda: next(answers), lambda *words, **more: None, settings.all_nodes())
+    assert alive == [node.name for node in settings.all_nodes()] * 2

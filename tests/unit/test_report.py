@@ -61,6 +61,13 @@ def test_skipped_and_warn_are_named_and_production_refuses_skipped(journal):
     assert journal.checklist(fail_on=["fail", "error", "skipped"])["verdict"] == "no-go"
 
 
+def test_production_goes_on_with_a_skipped_row_that_is_waived(journal):
+    journal.whole()
+    waived = {"waiver": {"owner": "Ada", "reason": "no scanner yet", "until": "2026-12-31"}}
+    journal.add("quality_check", "finding", id="QG-02", verdict="skipped", message="no report", evidence=waived, next_step="")
+    assert journal.checklist(fail_on=["fail", "error", "skipped"])["verdict"] == "go"
+
+
 def test_a_row_that_nobody_looked_at_is_no_go_ahead(journal):
     journal.finding("PF-01", module="preflight_check")
     checklist = journal.checklist()
@@ -75,6 +82,13 @@ def test_rows_of_other_phases_are_not_missed(journal):
     checklist = journal.checklist(phases=["verify"])
     assert checklist["verdict"] == "go"
     assert row(checklist, "PF-01")["reason"] == "not part of this run"
+
+
+def test_a_run_of_some_phases_says_no_more_than_it_knows(journal):
+    for one in ROWS:
+        if one.phase == "quality":
+            journal.finding(one.id, "pass", "good")
+    assert journal.checklist(phases=["quality"])["headline"] == "Good as far as this run looked: quality"
 
 
 def test_a_failure_is_a_no_go_whatever_came_after(journal):

@@ -1,6 +1,7 @@
 import json
 from datetime import UTC, datetime
 
+import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _verify_monitoring
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
@@ -21,14 +22,17 @@ def target(job="api", health="up"):
 class Cluster:
     """Prometheus behind the API server, whose targets and series come one after the other; the last answer stays."""
 
-    def __init__(self, targets, series=None):
+    namespace = "hsc-jit"
+
+    def __init__(self, targets, series=None, dashboard=DASHBOARD):
         self.targets, self.series = list(targets), series or {"slow": [[1]], "requests": [[1]]}
+        self.data = {"overview.json": dashboard} if dashboard else None
 
     def namespaced(self, plural):
         return f"{BASE}/{plural}"
 
     def find(self, path):
-        return {"data": {"overview.json": DASHBOARD}}
+        return {"data": self.data} if self.data else None
 
     def get(self, path, **query):
         if path == f"{BASE}/services/hsc-jit-grafana:3000/proxy/api/health":
@@ -78,6 +82,15 @@ def test_a_panel_without_data_and_a_query_that_is_refused_are_failures():
     assert [finding.verdict for finding in found] == ["pass", "fail", "fail"]
     assert "Alert Slow has no data after 10 s: parse error" in found[1].message
     assert 'Panel "Requests" has no data after 10 s: no series' in found[2].message
+
+
+@pytest.mark.parametrize(
+    ("dashboard", "said"), [("", "has no dashboard"), ("{}", "overview.json in ConfigMap hsc-jit-dashboards is no dashboard")]
+)
+def test_without_a_dashboard_nothing_is_clean(dashboard, said):
+    found, _ = check(Cluster([[target()]], dashboard=dashboard))
+    assert [finding.verdict for finding in found] == ["fail"]
+    assert said in found[0].message
 
 
 def test_grafana_is_asked_where_there_is_one():
