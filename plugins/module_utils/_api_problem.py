@@ -8,6 +8,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+
 
 class ApiProblem(Exception):
     """The API server refused, or could not be reached (status 0). ``reason`` is Kubernetes' word, e.g. NotFound."""
@@ -31,3 +33,12 @@ def problem_of(status: int, body: bytes) -> ApiProblem:
         return ApiProblem(status, answer.get("reason", ""), answer.get("message", ""), (answer.get("details") or {}).get("causes"))
     except (ValueError, AttributeError):
         return ApiProblem(status, "", body[:500].decode("utf-8", "replace") or f"HTTP {status}")
+
+
+def not_looked_at(row: str, problem: ApiProblem) -> Finding:
+    """What a row says that was not let in: a missing right is no error of the check, and no pass either."""
+    evidence, message = {"http_status": problem.status, "reason": problem.reason}, f"Not looked at: {problem.message.rstrip('.')}."
+    if problem.status == 403:
+        step = "Give the deployer the right that the message names, if this row is to be looked at."
+        return Finding(row, "skipped", message, evidence, step)
+    return Finding(row, "error", message, evidence, "Run again when the API server answers.")

@@ -83,9 +83,10 @@ def _ensure_bridge(settings: Settings) -> list[str]:
 def _ensure_forwarding(settings: Settings) -> list[str]:
     """A Docker engine has bridges' traffic filtered as well, and drops what no rule allows: nodes would lose each other."""
     rule = _forwarding(settings)
-    if f"-A {' '.join(rule)}" in host.execute(["iptables", "-S", "FORWARD"], check=False):
+    rules = host.execute(["iptables", "-S", "FORWARD"], check=False)
+    if not rules or f"-A {' '.join(rule)}" in rules:  # no rules: this kernel filters nothing
         return []
-    host.execute(["iptables", "-I", *rule], check=False)
+    host.execute(["iptables", "-I", *rule])
     return ["forwarding"]
 
 

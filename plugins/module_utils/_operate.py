@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils import _apply, _logs, _objects, _record, _verify_tasks
-from ansible_collections.hsc.jit.plugins.module_utils._discovery import OURS
+from ansible_collections.hsc.jit.plugins.module_utils._backup import CACHE
+from ansible_collections.hsc.jit.plugins.module_utils._discovery import OURS, Kinds
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, title
@@ -17,7 +18,6 @@ from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
 from ansible_collections.hsc.jit.plugins.module_utils._watch import Watch
 
 _WORKLOADS = ("deployments", "statefulsets")
-_CACHE = "hsc-jit-redis-cache"
 _MOST_REPLICAS = 100
 _MOST_LINES = 10_000
 
@@ -35,7 +35,7 @@ class Operation:
         """OP-01: new pods one after the other, as ``kubectl rollout restart`` makes them, and wait for all."""
         workload = self._workload()
         moment = self.context.now().isoformat(timespec="seconds")
-        before = _annotations(workload).get(_apply.RESTARTED, "")
+        before = (workload["spec"]["template"]["metadata"].get("annotations") or {}).get(_apply.RESTARTED, "")
         if not self.context.check_mode:
             _apply.restart(self.cluster, self._path(workload), moment)
         done = self._done("OP-01", workload, f"{title(workload)} was restarted.", f"{title(workload)} would be restarted.")
@@ -49,13 +49,13 @@ class Operation:
 
     def flush(self) -> Outcome:
         """OP-03: empty the cache Redis. Sessions and queues lie in the other one."""
-        pod, container = self._ready_pod(_CACHE)
+        pod, container = self._ready_pod(CACHE)
         before = int(self._redis(pod, container, "DBSIZE"))
         if not self.context.check_mode:
             self._confirmed(f"This empties the cache: {before} keys. Until it is warm again, pods ask PostgreSQL and read manuals anew.")
             self._redis(pod, container, "FLUSHDB")
         verb = "would be" if self.context.check_mode else "were"
-        finding = Finding("OP-03", "pass", f"{before} keys of {_CACHE} {verb} removed.", {"pod": pod, "keys": before})
+        finding = Finding("OP-03", "pass", f"{before} keys of {CACHE} {verb} removed.", {"pod": pod, "keys": before})
         return Outcome({"keys": before}, {"keys": 0}, [finding])
 
     def logs(self) -> Outcome:
@@ -79,10 +79,10 @@ class Operation:
         replicas, workload = self.params["replicas"], self._workload()
         name = workload["metadata"]["name"]
         self._scalable(workload, replicas)
-        engine = _apply.Applier(self.cluster, self.params["field_manager"], False, self.context.progress)
         obj = copy.deepcopy(dict(self._recorded(name)))
         before, obj["spec"]["replicas"] = workload["spec"]["replicas"], replicas
         if before != replicas and not self.context.check_mode:
+            engine = _apply.Applier(self.cluster, self.params["field_manager"], False, self.context.progress)
             engine.kinds.learn([obj["apiVersion"]])
             refused = engine.apply([Change("update", _objects.marked(obj), (("spec.replicas", before, replicas),))])
             if refused:
@@ -124,7 +124,7 @@ class Operation:
                     f"{title(workload)} is scaled by its HPA, from {low} to {high} pods by load.",
                     f"Set release_replicas.{key}_min and {key}_max, and deploy.",
                 )
-        if workload["kind"] == "StatefulSet" or name in (_CACHE, "hsc-jit-beat", "hsc-jit-prometheus"):
+        if workload["kind"] == "StatefulSet" or name in (CACHE, "hsc-jit-beat", "hsc-jit-prometheus"):
             raise Problem(f"{title(workload)} is made for one pod: a second one would have data of its own.", "Scale what uses it.")
         if replicas == 0:
             self._confirmed(f"This leaves no pod of {name}.")
@@ -159,13 +159,8 @@ class Operation:
         """The operation's own pass after the wait, or what the wait found."""
         if self.context.check_mode:
             return [Finding(row, "pass", would, {})]
-        engine = _apply.Applier(self.cluster, self.params["field_manager"], False, self.context.progress)
-        watch = Watch(self.cluster, engine.kinds, self.context.progress, self.context.monotonic, self.context.sleep)
+        watch = Watch(self.cluster, Kinds(self.cluster), self.context.progress, self.context.monotonic, self.context.sleep)
         found = watch.wait([obj], self.params["wait_seconds"])
         if all(finding.verdict == "pass" for finding in found):
             return [Finding(row, "pass", did, dict(found[0].evidence))]
         return [replace(finding, id=row) for finding in found]
-
-
-def _annotations(workload: Object) -> dict[str, str]:
-    return dict(workload["spec"]["template"]["metadata"].get("annotations") or {})

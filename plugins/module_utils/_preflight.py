@@ -26,6 +26,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import (
     _preflight_window,
     _references,
 )
+from ansible_collections.hsc.jit.plugins.module_utils._api_problem import not_looked_at
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, worst
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import Kind, Resource
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import of_kind, title, workloads
@@ -117,11 +118,7 @@ def _row(check: Callable[[Look], list[Finding]], row: str, one: Look) -> list[Fi
     try:
         return check(one)
     except ApiProblem as problem:
-        verdict, next_step = "error", "Run again when the API server answers."
-        if problem.status == 403:
-            verdict, next_step = "skipped", "Give the deployer the right that the message names, if this row is to be looked at."
-        evidence = {"http_status": problem.status, "reason": problem.reason}
-        return [Finding(row, verdict, f"Not looked at: {problem.message.rstrip('.')}.", evidence, next_step)]  # type: ignore[arg-type]
+        return [not_looked_at(row, problem)]
     except (KeyError, TypeError, ValueError, AttributeError) as malformed:
         message = f"Not judged: an object or an answer is not as Kubernetes defines it ({type(malformed).__name__}: {malformed})."
         return [Finding(row, "error", message, {}, "See what PF-03 says about the objects.")]

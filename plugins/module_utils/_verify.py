@@ -24,6 +24,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import (
     _verify_page,
     _verify_tasks,
 )
+from ansible_collections.hsc.jit.plugins.module_utils._api_problem import not_looked_at
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, worst
 from ansible_collections.hsc.jit.plugins.module_utils._load import Door
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
@@ -101,11 +102,7 @@ def _row(row: str, check: Callable[[Look], list[Finding]], one: Look) -> list[Fi
     try:
         return check(one)
     except ApiProblem as problem:
-        evidence = {"http_status": problem.status, "reason": problem.reason}
-        if problem.status == 403:
-            step = "Give the deployer the right that the message names, if this row is to be looked at."
-            return [Finding(row, "skipped", f"Not looked at: {problem.message}", evidence, step)]
-        return [Finding(row, "error", f"Not looked at: {problem.message}", evidence, "Run again when the API server answers.")]
+        return [not_looked_at(row, problem)]
 
 
 def check_door(one: Look) -> list[Finding]:

@@ -22,11 +22,18 @@ _POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Monitoring:
-    """What to ask. url: of Prometheus, empty: through the API server. jobs: that must have a target."""
+class Prometheus:
+    """Where it answers. url: empty for the API server's service proxy."""
 
-    url: str
-    ca_file: str | None
+    url: str = ""
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    """What to ask. jobs: that must have a target."""
+
+    prometheus: Prometheus
     jobs: Sequence[str]
     timeout_seconds: float
 
@@ -70,15 +77,15 @@ def check_monitoring(context: Context, asked: Monitoring) -> list[Finding]:
 
 def _look(context: Context, asked: Monitoring, found: Mapping[str, str]) -> _Seen:
     """ValueError: a dashboard is none."""
-    targets = ask(context, asked, "targets", state="active").get("data", {}).get("activeTargets", [])
+    targets = ask(context, asked.prometheus, "targets", state="active").get("data", {}).get("activeTargets", [])
     missing = _prometheus.unsettled(targets, asked.jobs) if targets else ["targets"]
-    rules = _prometheus.alerts(ask(context, asked, "rules", type="alert").get("data", {}))
+    rules = _prometheus.alerts(ask(context, asked.prometheus, "rules", type="alert").get("data", {}))
     missing += [f"rule {rule['name']}" for rule in rules if rule.get("health") == "unknown"]
     questions = _prometheus.questions(rules, found)
     if missing:
         return _Seen(targets, rules, questions, missing, None)
     # One at a time: there are some forty, of a millisecond each, and the page that is tried meanwhile must not wait for them.
-    answers = {one: ask(context, asked, "query", query=one.query) for one in questions}
+    answers = {one: ask(context, asked.prometheus, "query", query=one.query) for one in questions}
     return _Seen(targets, rules, questions, missing, _prometheus.unanswered(questions, answers))
 
 
@@ -87,9 +94,9 @@ def dashboards(cluster: Cluster) -> Mapping[str, str]:
     return found.get("data") or {}
 
 
-def ask(context: Context, asked: Monitoring, what: str, **query: str) -> dict[str, Any]:
+def ask(context: Context, prometheus: Prometheus, what: str, **query: str) -> dict[str, Any]:
     """One answer of Prometheus' API, errors of a query included. ApiProblem: it cannot be reached."""
-    if not asked.url:
+    if not prometheus.url:
         service = f"{context.cluster.namespaced('services')}/hsc-jit-prometheus:9090/proxy/api/v1/{what}"
         try:
             return dict(context.cluster.get(service, **query))
@@ -97,12 +104,12 @@ def ask(context: Context, asked: Monitoring, what: str, **query: str) -> dict[st
             if problem.status in (400, 422) and what == "query":  # how Prometheus refuses a query
                 return {"status": "error", "error": problem.message}
             raise
-    door = Door(asked.url, asked.ca_file)
+    door = Door(prometheus.url, prometheus.ca_file)
     try:
         _, body = door.get(f"/api/v1/{what}?{urlencode(query)}")
         return dict(json.loads(body))
     except (OSError, HTTPException, ValueError) as error:
-        raise ApiProblem(0, "Unreachable", f"Prometheus {asked.url}: {error}") from error
+        raise ApiProblem(0, "Unreachable", f"Prometheus {prometheus.url}: {error}") from error
     finally:
         door.close()
 

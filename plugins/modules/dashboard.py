@@ -28,6 +28,9 @@ options:
     description: Address of Prometheus. Without it, the API server's service proxy is asked.
     type: str
     default: ""
+  ca_file:
+    description: Certificate authority of O(prometheus_url), if the system does not know it.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -50,12 +53,13 @@ from pathlib import Path
 
 from ansible_collections.hsc.jit.plugins.module_utils import _dashboard, _whole_file
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
-from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Monitoring, ask, dashboards
+from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Prometheus, ask, dashboards
 
 SPEC = {
     "dest": {"type": "path", "required": True},
     "hours": {"type": "float", "default": 1},
     "prometheus_url": {"type": "str", "default": ""},
+    "ca_file": {"type": "path"},
 }
 _POINTS = 200
 
@@ -69,12 +73,12 @@ def work(context: Context) -> Outcome:
         raise Problem(f"Namespace {context.cluster.namespace} has no ConfigMap hsc-jit-dashboards.", "Deploy the release first.")
     end = context.now().timestamp()
     begin = end - params["hours"] * 3600
-    monitoring = Monitoring(params["prometheus_url"], None, [], 0)
+    prometheus = Prometheus(params["prometheus_url"], params["ca_file"])
     span = {"start": f"{begin:.0f}", "end": f"{end:.0f}", "step": f"{max(10, (end - begin) / _POINTS):.0f}"}
     files = []
     for name, text in sorted(found.items()):
         title, panels = _dashboard.panels(text)
-        drawn = [(panel, _dashboard.lines(ask(context, monitoring, "query_range", query=panel.query, **span))) for panel in panels]
+        drawn = [(panel, _dashboard.lines(ask(context, prometheus, "query_range", query=panel.query, **span))) for panel in panels]
         files.append(str(Path(params["dest"]) / Path(name).with_suffix(".html").name))
         if not context.check_mode:
             _whole_file.write(Path(files[-1]), _dashboard.as_page(title, drawn, begin, end))

@@ -137,7 +137,7 @@ from typing import Any
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
 from ansible_collections.hsc.jit.plugins.module_utils._verify import Asked, look
 from ansible_collections.hsc.jit.plugins.module_utils._verify_latency import Load
-from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Monitoring
+from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Monitoring, Prometheus
 
 JOBS = ["hsc-jit-backend", "hsc-jit-answer", "hsc-jit-worker", "hsc-jit-redis-exporter", "hsc-jit-redis-cache", "hsc-jit-postgres-exporter"]
 SPEC = {
@@ -197,7 +197,9 @@ def asked_of(params: Mapping[str, Any]) -> Asked:
         rollout_began=since,
         log_errors_per_minute=params["log_errors_per_minute"],
         ready_timeout=params["ready_timeout_seconds"],
-        monitoring=Monitoring(params["prometheus_url"], params["ca_file"], params["scrape_jobs"], params["monitoring_timeout_seconds"]),
+        monitoring=Monitoring(
+            Prometheus(params["prometheus_url"], params["ca_file"]), params["scrape_jobs"], params["monitoring_timeout_seconds"]
+        ),
     )
 
 

@@ -9,12 +9,13 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from playbook import ROOT
+from playbook import ROOT, play
 from waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 # The cluster publishes the guide's ports; a test of the repository compares those that stand in docker-compose.yml.
 PORTS = {"PAGE": "15173", "API": "18000", "GRAFANA": "13000", "PROMETHEUS": "19090"}
+GUIDE = {"PAGE": "5173", "API": "8000", "GRAFANA": "3000", "PROMETHEUS": "9090"}
 
 
 def output(*argv, check=True, **more):
@@ -60,14 +61,14 @@ def compose(engine, images):
     """Runs docker-compose as the guide writes it; only ports and images are said by the environment."""
     environment = {
         **engine,
-        **{f"HSC_PORT_{name}": port for name, port in PORTS.items()},
         **{f"HSC_IMAGE_{name.upper()}": image for name, image in images.items()},
         "COMPOSE_FILE": "docker-compose.yml:docker-compose.offline.yml",
         "COMPOSE_PROJECT_NAME": "hscjittest",
     }
 
-    def run(*words, check=True):
-        return output("docker-compose", *words, cwd=ROOT, env=environment, check=check)
+    def run(*words, check=True, ports=PORTS):
+        said = {f"HSC_PORT_{name}": port for name, port in ports.items()}
+        return output("docker-compose", *words, cwd=ROOT, env=environment | said, check=check)
 
     def start(*words):
         return subprocess.Popen(
@@ -126,3 +127,28 @@ def test_its_data_survives_down_and_up(compose, engine):
     until(lambda: "kept" in compose("exec", "-T", "redis", "redis-cli", "GET", "test:compose", check=False), 30)
     compose("down", "--volumes")
     assert "hscjittest" not in output("docker", "ps", "--all", env=engine)
+
+
+def test_on_the_guides_own_ports_where_the_cluster_makes_room(compose, kubeconfig):
+    """As README says: pull while the registry serves, `make down`, `docker-compose up -d`; then the cluster starts beside the engine."""
+    compose("pull", ports=GUIDE)
+    stopped = play("playbooks/local_cluster.yml", local_cluster_state="stopped")
+    assert stopped.returncode == 0, stopped.stdout[-2000:]
+    try:
+        compose("up", "-d", ports=GUIDE)
+        until(lambda: "(healthy)" in compose("ps", "backend", ports=GUIDE), 120, lambda: compose("logs", "--tail=30", ports=GUIDE))
+        assert "<title>" in fetch("5173", "/")
+        assert json.loads(fetch("8000", "/health"))
+        assert json.loads(fetch("9090", "/api/v1/status/buildinfo"))["status"] == "success"
+    finally:
+        compose("down", "--volumes", ports=GUIDE)
+        started = play("playbooks/local_cluster.yml")
+    assert started.returncode == 0, started.stdout[-2000:]
+    until(lambda: fetch_or_none("8000", "/health"), 120)
+
+
+def fetch_or_none(port, path):
+    try:
+        return fetch(port, path)
+    except OSError:
+        return None

@@ -6,7 +6,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _verify_monitoring
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
-from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Monitoring
+from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Monitoring, Prometheus
 
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 BASE = "/api/v1/namespaces/hsc-jit"
@@ -59,7 +59,7 @@ def check(cluster):
         clock[0] += seconds
 
     context = Context({}, False, Progress(), cluster, lambda: NOW, sleep, lambda: clock[0])
-    found = _verify_monitoring.check_monitoring(context, Monitoring("", None, ["api"], 10.0))
+    found = _verify_monitoring.check_monitoring(context, Monitoring(Prometheus(), ["api"], 10.0))
     return found, clock[0]
 
 
