@@ -8,7 +8,7 @@ import base64
 import copy
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils import _discovery, _objects, _plan, _record
@@ -28,12 +28,17 @@ RESTARTED = "kubectl.kubernetes.io/restartedAt"  # kubectl's own, so that its ro
 
 @dataclass
 class Applier:
-    """Brings a set of objects into the namespace of ``cluster``, as ``field_manager``."""
+    """Brings a set of objects into the namespace of ``cluster``, as ``field_manager``.
+
+    owned: what the newest release recorded of each object's ownership, by title. live: what the last plan saw, then what was applied.
+    """
 
     cluster: Cluster
     field_manager: str
     force: bool
     progress: Progress
+    owned: Mapping[str, str] = field(default_factory=dict)
+    live: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.kinds = _discovery.Kinds(self.cluster)
@@ -45,9 +50,12 @@ class Applier:
         """
         wanted = [_objects.marked(obj) for obj in _objects.without_scaled_replicas(objects)]
         also = {(obj["apiVersion"], obj["kind"]) for obj in before} if prune else set()
-        live = _discovery.live(self.kinds, wanted, also)
-        candidates = [obj for obj in wanted if not _objects.surely_unchanged(live.get(_objects.key(obj)), obj)]
-        stand_in = bool(candidates) and not _discovery.namespace_exists(self.cluster)
+        self.live = live = _discovery.live(self.kinds, wanted, also)
+        candidates = [obj for obj in wanted if not self._unchanged(obj)]
+        namespace = _discovery.namespace(self.cluster) if candidates else {}
+        if ending := _plan.ending(namespace):
+            return [], [ending]
+        stand_in = namespace is None
         answers = _discovery.in_parallel(lambda obj: self._try(obj, stand_in), candidates)
         changes, findings = [], []
         for obj, answer in zip(candidates, answers, strict=True):
@@ -56,6 +64,14 @@ class Applier:
             elif change := _plan.change_of(obj, live.get(_objects.key(obj)), answer, self.field_manager):
                 changes.append(change)
         return [*changes, *(_plan.pruned(list(live.values()), wanted) if prune else [])], findings
+
+    def _unchanged(self, obj: Object) -> bool:
+        owned = self.owned.get(_objects.title(obj), "")
+        return _objects.surely_unchanged(self.live.get(_objects.key(obj)), obj, owned, self.field_manager)
+
+    def ownership(self, objects: Sequence[Object]) -> dict[str, str]:
+        """What the release's record keeps, so that the next run knows without a request what nobody touched."""
+        return {_objects.title(obj): _objects.ownership(self.live.get(_objects.key(obj)), self.field_manager) for obj in objects}
 
     def _try(self, obj: Object, stand_in: bool) -> dict[str, Any] | ApiProblem:
         body = copy.deepcopy(dict(obj))
@@ -89,13 +105,22 @@ class Applier:
                 self.cluster.delete(self.kinds.path(change.obj))
         return []
 
+    def held(self, changes: Sequence[Change]) -> list[Finding]:
+        """RO-01 for what was deleted and does not go, because a finalizer holds it that nobody serves. It is left as it is."""
+        findings = []
+        for change in changes:
+            there = self.cluster.find(self.kinds.path(change.obj)) if change.action == "delete" else None
+            if there and there["metadata"].get("deletionTimestamp"):
+                findings.append(_plan.not_gone(there))
+        return findings
+
     def _apply_wave(self, wave: Sequence[Object]) -> list[Finding]:
         answers = _discovery.in_parallel(self._apply_one, wave)
         return [_plan.refusal(obj, answer) for obj, answer in zip(wave, answers, strict=True) if answer is not None]
 
     def _apply_one(self, obj: Object) -> ApiProblem | None:
         try:
-            self.cluster.patch_apply(self.kinds.path(obj), obj, self.field_manager, self.force)
+            self.live[_objects.key(obj)] = self.cluster.patch_apply(self.kinds.path(obj), obj, self.field_manager, self.force)
         except ApiProblem as problem:
             return problem
         return None

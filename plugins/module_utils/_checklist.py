@@ -94,6 +94,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("RO-02", "rollout", "Rollout status of every workload", "one shared wait that reports failures with reason, log and events"),
     Row("RO-03", "rollout", "Automatic rollback", "whole product back to the recorded release, verified again"),
+    Row("RO-04", "rollout", "Canary: a part of the users first", "pairs of answers and users' errors, by a sequential test"),
     Row("VF-01", "verify", "Health: `curl http://api.link/health` returns 200 OK", "through the door that users use"),
     Row("VF-02", "verify", "Frontend: main UI loads, search functions correctly", "headless Chromium types a product's name and sees it"),
     Row("VF-03", "verify", "Latency: API response time < 200ms", "p95 of an open-loop load of our own"),
@@ -109,6 +110,8 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("OP-04", "operate", "Logs: `kubectl logs -f -l app=hsc-jit-backend`", "the last lines of each pod, without secrets"),
     Row("OP-05", "operate", "Scale a workload", "refused where an autoscaler decides or one pod is the rule; all ready"),
+    Row("OP-06", "operate", "Nobody changed anything by hand", "each object against the newest release; field, values, who and when"),
+    Row("OP-07", "operate", "Evidence is what the run wrote", "the journal's chain of hashes; those of reports and backups in it"),
 )
 # Phases that are runs of their own: a deployment does not miss them.
 APART = frozenset({"restore", "operate"})

@@ -79,11 +79,11 @@ def _list(kinds: Kinds, kind: Kind) -> list[dict[str, Any]]:
     return kinds.cluster.list(path, labelSelector=OURS)
 
 
-def namespace_exists(cluster: Cluster) -> bool:
-    """True also where the deployer may not read namespaces: then the first write will tell."""
+def namespace(cluster: Cluster) -> dict[str, Any] | None:
+    """The namespace; None if there is none. Without a right to read it: as if it were well, the first write will tell."""
     try:
-        return cluster.find(f"/api/v1/namespaces/{cluster.namespace}") is not None
+        return cluster.find(f"/api/v1/namespaces/{cluster.namespace}")
     except ApiProblem as problem:
         if problem.status == 403:
-            return True
+            return {"metadata": {"name": cluster.namespace}}
         raise

@@ -111,14 +111,14 @@ def complete(objects: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, An
     configs = {obj["metadata"]["name"]: obj.get("data") for _, obj in objects if obj["kind"] == "ConfigMap"}
     for _, obj in objects:
         template = pod_template(obj)
-        used = sorted(name for name in _config_maps(template or {}) if name in configs)
+        used = sorted(name for name in config_maps(template or {}) if name in configs)
         if template is not None and used:
             text = json.dumps([configs[name] for name in used], sort_keys=True)
             template["metadata"].setdefault("annotations", {})[CONFIG] = hashlib.sha256(text.encode()).hexdigest()[:16]
     return sorted((obj for _, obj in objects), key=lambda obj: obj["kind"] != "Namespace")  # stable: kubectl applies in this order
 
 
-def _config_maps(template: Mapping[str, Any]) -> set[str]:
+def config_maps(template: Mapping[str, Any]) -> set[str]:
     spec = template.get("spec") or {}
     containers = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
     whole = [source.get("configMapRef") for container in containers for source in container.get("envFrom") or []]

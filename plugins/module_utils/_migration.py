@@ -115,7 +115,7 @@ class Runner:
         follower = threading.Thread(target=self._follow, args=(manifest, done), daemon=True)
         follower.start()
         try:
-            watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.monotonic, self.sleep)
+            watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.monotonic)
             finding = watch.wait([manifest], seconds)[0]
         finally:
             done.set()

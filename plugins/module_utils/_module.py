@@ -93,6 +93,8 @@ def _failure(error: Exception) -> dict[str, Any]:
     """The operator's words for an exception: what, and what to do next."""
     if isinstance(error, Problem):
         return {"msg": error.message, "next_step": error.next_step}
+    if isinstance(error, ApiProblem) and "being terminated" in error.message:
+        return {"msg": f"Kubernetes API: {error.message}", "next_step": "Wait until the namespace has gone; its status says what holds it."}
     if isinstance(error, ApiProblem):
         next_step = {
             0: "Check that the cluster's API server is up and that this machine reaches it (kubectl version).",

@@ -29,8 +29,13 @@ def key(obj: Object) -> tuple[str, str, str]:
     return str(obj.get("apiVersion") or "").rpartition("/")[0], obj["kind"], obj["metadata"]["name"]
 
 
+def as_text(value: Any) -> str:
+    """Canonical JSON: equal values are equal texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
 def digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(as_text(value).encode()).hexdigest()
 
 
 def marked(obj: Object) -> dict[str, Any]:
@@ -78,10 +83,16 @@ def contains(live: Any, wanted: Any) -> bool:
     return bool(live == wanted)
 
 
-def surely_unchanged(live: Object | None, wanted: Object) -> bool:
-    """Whether wanted (marked) was applied before and nobody has changed a field of it since: then no request is needed."""
+def surely_unchanged(live: Object | None, wanted: Object, owned: str, field_manager: str) -> bool:
+    """Whether wanted (marked) was applied before and nobody has changed a field of it since: then no request is needed.
+
+    Two proofs, each enough. We own the very fields that we did after applying it (owned, their hash): whoever changes one takes it out of
+    our entry. Or every wanted value is there, where no such hash was recorded.
+    """
     if live is None or (live["metadata"].get("annotations") or {}).get(HASH) != wanted["metadata"]["annotations"][HASH]:
         return False
+    if owned and owned == ownership(live, field_manager):
+        return True
     return contains(live, {name: value for name, value in wanted.items() if name != "apiVersion"})
 
 
@@ -101,11 +112,11 @@ def cleaned(obj: Object | None) -> dict[str, Any]:
     return result
 
 
-def owned_fields(obj: Object | None, field_manager: str) -> str:
-    """What field_manager owns of an object by server-side apply, as comparable text."""
+def ownership(obj: Object | None, field_manager: str) -> str:
+    """Hash of what field_manager owns of an object by server-side apply."""
     entries = (obj or {"metadata": {}})["metadata"].get("managedFields") or []
     mine = [entry.get("fieldsV1") for entry in entries if entry.get("manager") == field_manager and entry.get("operation") == "Apply"]
-    return json.dumps(mine, sort_keys=True)
+    return digest(mine)[:16]
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -115,10 +126,11 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, 
             yield from differences(before.get(name), after.get(name), f"{path}.{name}".lstrip("."))
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for number, (old, new) in enumerate(zip(before, after, strict=True)):
-            yield from differences(old, new, f"{path}[{_element(new, number)}]")
+            yield from differences(old, new, f"{path}[{element(new, number)}]")
     elif before != after:
         yield path, before, after
 
 
-def _element(value: Any, number: int) -> str:
+def element(value: Any, number: int) -> str:
+    """What an element of a list is called in the name of a field: its name, or its place."""
     return str(value["name"]) if isinstance(value, Mapping) and "name" in value else str(number)

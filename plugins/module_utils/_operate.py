@@ -159,7 +159,7 @@ class Operation:
         """The operation's own pass after the wait, or what the wait found."""
         if self.context.check_mode:
             return [Finding(row, "pass", would, {})]
-        watch = Watch(self.cluster, Kinds(self.cluster), self.context.progress, self.context.monotonic, self.context.sleep)
+        watch = Watch(self.cluster, Kinds(self.cluster), self.context.progress, self.context.monotonic)
         found = watch.wait([obj], self.params["wait_seconds"])
         if all(finding.verdict == "pass" for finding in found):
             return [Finding(row, "pass", did, dict(found[0].evidence))]

@@ -30,17 +30,18 @@ class Right:
         return {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": given}}
 
 
-# What phases do beside applying objects: watch pods, read logs and events, back up and restore in pods, migrate, ask Prometheus, keep the
-# records of releases and the release's own Secrets.
+# What phases do beside applying objects: watch pods, read logs and events, back up and restore in pods, migrate, ask Prometheus, ask a
+# canary's pods by themselves, keep the records of releases and the release's own Secrets.
 _PHASES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "pods", ("get", "list", "watch", "create", "delete")),
     ("", "pods/log", ("get",)),
     ("", "pods/exec", ("get", "create")),
-    ("", "events", ("list",)),
+    ("", "pods/proxy", ("get",)),
+    ("", "events", ("list", "watch")),
     ("", "secrets", ("get", "create", "patch")),
     ("", "configmaps", ("list", "create", "update", "delete")),
     ("", "services/proxy", ("get",)),
-    ("apps", "replicasets", ("list",)),
+    ("apps", "replicasets", ("list", "watch")),
     ("batch", "jobs", ("get", "list", "watch", "create", "delete")),
 )
 

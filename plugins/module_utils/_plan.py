@@ -41,7 +41,7 @@ def change_of(wanted: Object, live: Object | None, dry_run: Object, field_manage
     fields = tuple(_objects.differences(_objects.cleaned(live), _objects.cleaned(dry_run)))
     if fields:
         return Change("update", wanted, fields)
-    before, after = (_objects.owned_fields(obj, field_manager) for obj in (live, dry_run))
+    before, after = (_objects.ownership(obj, field_manager) for obj in (live, dry_run))
     return Change("update", wanted, (("(fields owned)", "others", field_manager),)) if before != after else None
 
 
@@ -64,6 +64,9 @@ def refusal(obj: Object, problem: ApiProblem) -> Finding:
     """RO-01 for an object that the server does not take."""
     evidence = {"object": title(obj), "http_status": problem.status, "reason": problem.reason, "causes": list(problem.causes)}
     message = f"{title(obj)}: {problem.message}"
+    if "failed calling webhook" in message or "denied the request" in message:
+        step = "Repair the webhook that the message names, or take this namespace out of its rules; a rollback cannot write either."
+        return Finding("RO-01", "fail", message, evidence, step)
     undeclared = "failed to create typed patch object" in problem.message  # the server's 500 for a field that its schema does not have
     if problem.transient and not undeclared:
         return Finding("RO-01", "error", message, evidence, "Run again when the API server answers.")
@@ -72,10 +75,52 @@ def refusal(obj: Object, problem: ApiProblem) -> Finding:
         next_step = "Take the change that was made by hand into the release, or set release_force_conflicts to overwrite it."
     elif problem.status == 403:
         next_step = "Give the deployer that right, or raise the quota that the message names."
-    elif (problem.status == 422 and "immutable" in problem.message.lower()) or "forbidden: updates to" in problem.message:
+    elif (problem.status == 422 and "immutable" in problem.message.lower()) or "forbidden: updates to" in problem.message.lower():
         kind, name = obj["kind"].lower(), obj["metadata"]["name"]
         next_step = f"That field cannot change in place: `kubectl delete {kind} {name} --cascade=orphan`, then run again."
     return Finding("RO-01", "fail", message, evidence, next_step)
+
+
+def ending(namespace: Object | None) -> Finding | None:
+    """RO-01 for a namespace that is being deleted: nothing can be made in it, and nothing here removes what holds it."""
+    since = (namespace or {}).get("metadata", {}).get("deletionTimestamp")
+    if namespace is None or not since:
+        return None
+    name, conditions = namespace["metadata"]["name"], (namespace.get("status") or {}).get("conditions") or []
+    held = " ".join(str(one.get("message", "")) for one in conditions if one["status"] == "True") or "What holds it is not said yet."
+    step = f"Wait until it has gone (kubectl get namespace {name} -o yaml says what holds it), then deploy anew."
+    return Finding("RO-01", "fail", f"Namespace {name} is Terminating since {since}. {held}", {"object": f"Namespace {name}"}, step)
+
+
+def cannot_go_back(refused: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
+    """(kept as they are, really refused): a claim that grew cannot shrink, and the rest must go back all the same."""
+    claims = [one for one in refused if one.evidence["object"].startswith("PersistentVolumeClaim ")]
+    step = "Nothing: a larger volume does no harm. To have the smaller one, restore a backup onto a new claim."
+    kept = [Finding("RO-03", "warn", f"{one.evidence['object']} cannot go back and stays as it is.", one.evidence, step) for one in claims]
+    return kept, [one for one in refused if one not in claims]
+
+
+def one_way(changes: Sequence[Change]) -> list[Finding]:
+    """RO-01: what no rollback takes back, said in the plan."""
+    grows = [
+        (change.title, before, after)
+        for change in changes
+        for field, before, after in change.fields
+        if change.obj["kind"] == "PersistentVolumeClaim" and field == "spec.resources.requests.storage"
+    ]
+    return [
+        Finding("RO-01", "warn", f"{name} grows from {before} to {after}: a rollback leaves it so.", {"object": name})
+        for name, before, after in grows
+    ]
+
+
+def not_gone(obj: Object) -> Finding:
+    """RO-01 for an object of an earlier release that was deleted and is still there."""
+    finalizers = obj["metadata"].get("finalizers") or []
+    since, held = obj["metadata"]["deletionTimestamp"], ", ".join(finalizers) or "no finalizer, so the server is at it"
+    step = f"Find who serves {', '.join(finalizers)}; nothing here removes a finalizer by force." if finalizers else ""
+    message = f"{title(obj)} was deleted at {since} and is still there: held by {held}."
+    return Finding("RO-01", "warn", message, {"object": title(obj), "finalizers": finalizers}, step)
 
 
 def as_diff(changes: Sequence[Change]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 from ansible_collections.hsc.jit.plugins.module_utils import (
     _nodes,
     _permissions,
+    _plan,
     _preflight_backup,
     _preflight_capacity,
     _preflight_consistency,
     _preflight_dry_run,
     _preflight_images,
     _preflight_registry,
-    _preflight_window,
     _references,
 )
 from ansible_collections.hsc.jit.plugins.module_utils._api_problem import not_looked_at
@@ -51,7 +51,6 @@ class Asked:
     lease_namespace: str
     field_manager: str
     force_conflicts: bool
-    window: _preflight_window.Window | None
     now: datetime
     backup_age_hours: float = 26
 
@@ -65,6 +64,7 @@ class Look:
     pool: ThreadPoolExecutor
     kinds: dict[Kind, Resource] = field(default_factory=dict)
     namespace_exists: bool = False
+    ending: Finding | None = None  # of a namespace that is being deleted
 
     def each(self, calls: Mapping[Key, Callable[[], Any]]) -> dict[Key, Any]:
         """All calls in parallel; the API's refusals are values, so that one does not hide the others."""
@@ -109,6 +109,7 @@ def _orient(one: Look) -> None:
     # A deployer who may not read namespaces has one that exists: nobody gives rights in a namespace that is not there.
     may_not_say = isinstance(namespace, ApiProblem) and namespace.status == 403
     one.namespace_exists = may_not_say or _value(namespace) is not None
+    one.ending = None if may_not_say else _plan.ending(_value(namespace))
     for version, answer in answers.items():
         one.kinds |= _preflight_dry_run.served(version, _value(answer) or {})
 
@@ -159,6 +160,8 @@ def _pf02(one: Look) -> list[Finding]:
 
 
 def _pf03(one: Look) -> list[Finding]:
+    if one.ending:
+        return [replace(one.ending, id="PF-03")]
     asked, cluster = one.asked, one.cluster
     problems: list[tuple[str, Mapping[str, Any], ApiProblem | str]] = []
     trials: dict[int, Callable[[], Any]] = {}
@@ -225,10 +228,6 @@ def _pf08(one: Look) -> list[Finding]:
     return [_preflight_backup.check(job, one.cluster.find(f"{path}/{job.name}"), one.asked.now, hours) for job, hours in jobs]
 
 
-def _pf90(one: Look) -> list[Finding]:
-    return [_preflight_window.check(one.asked.window, one.asked.now)] if one.asked.window else []
-
-
 def _kind(obj: Mapping[str, Any]) -> Kind:
     return obj["apiVersion"], obj["kind"]
 
@@ -242,5 +241,4 @@ ROWS: tuple[tuple[str, Callable[[Look], list[Finding]]], ...] = (
     ("PF-06", _pf06),
     ("PF-07", _pf07),
     ("PF-08", _pf08),
-    ("PF-90", _pf90),
 )

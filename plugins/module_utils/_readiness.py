@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ansible_collections.hsc.jit.plugins.module_utils import _owners
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import PodState, pod_state
 
 Object = Mapping[str, Any]
@@ -75,12 +76,23 @@ def _unobserved(obj: Object) -> bool:
     return int(_status(obj).get("observedGeneration", 0)) < int(obj["metadata"].get("generation", 1))
 
 
+def _of_replaced(pods: Sequence[Object], world: World, done: int, total: int, otherwise: str) -> State:
+    """Pods whose controller replaces what has failed: it heals an eviction or two; again and again is a failure."""
+    lost = [pod for pod in pods if _status(pod).get("phase") == "Failed"]
+    if len(lost) < _LOST_AGAIN:
+        pods = [pod for pod in pods if pod not in lost]
+    return _of_pods(pods, world, done, total, otherwise)
+
+
 def _of_pods(pods: Sequence[Object], world: World, done: int, total: int, otherwise: str) -> State:
     """The worst pod decides: one that has failed, else one that says what it waits for."""
     states = [pod_state(pod, world.last_event) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     worst = max(states, key=lambda state: (state.status == "failed", state.status == "waiting", -state.grace), default=PodState("ready"))
     if worst.status == "ready":
         return State("waiting", otherwise, done=done, total=total)
+    leaving = sum(1 for pod in world.pods if pod["metadata"].get("deletionTimestamp"))
+    if worst.unschedulable and leaving:
+        return State("waiting", f"waits for the room of {leaving} pods that are ending: {worst.reason}", done=done, total=total)
     reason = f"pod {worst.pod}: {worst.reason}" if worst.status == "failed" else worst.reason
     return State(worst.status, reason, worst.next_step, done, total, worst.grace, worst.pod, worst.container, worst.restarted)
 
@@ -102,7 +114,9 @@ def _deployment(obj: Object, world: World) -> State:
     revision = (obj["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision")
     current = [one for one in owned if (one["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision") == revision]
     pods = [pod for one in current for pod in world.owned(world.pods, one)]
-    state = _of_pods(pods, world, available, total, "old pods are still ending" if updated >= total else "pods are being made")
+    if obj["spec"].get("paused"):
+        return State("failed", f"spec.paused{_by(obj, 'spec.paused')} holds its new pods back", _RESUME, available, total, grace=1.0)
+    state = _of_replaced(pods, world, available, total, "old pods are still ending" if updated >= total else "pods are being made")
     progress = _condition(obj, "Progressing")
     if state.status != "failed" and progress.get("reason") == "ProgressDeadlineExceeded":
         reason = f"no progress within {obj['spec'].get('progressDeadlineSeconds', 600)} s; {state.reason}"
@@ -116,15 +130,34 @@ def _stateful_set(obj: Object, world: World) -> State:
     ready, updated = int(status.get("readyReplicas", 0)), int(status.get("updatedReplicas", 0))
     if _unobserved(obj):
         return State("waiting", "the controller has not seen the change yet", total=total)
-    on_delete = (obj["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"
-    if ready >= total and (on_delete or updated >= total) and int(status.get("replicas", 0)) == total:
+    if ready >= total and updated >= total and int(status.get("replicas", 0)) == total:
         return State("ready", done=total, total=total)
+    if held := _held_back(obj):
+        return State(
+            "failed", f"{held}{_by(obj, 'spec.updateStrategy')} holds pods back: {updated} of {total} are new", _RESUME, ready, total, 1.0
+        )
     pods = world.owned(world.pods, obj)
     revision = status.get("updateRevision")
     current = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") == revision]
     if not current and (message := world.last_event(obj, "FailedCreate")):
         return State("failed", f"pods cannot be made: {message}", _QUOTA, ready, total, grace=2.0)
-    return _of_pods(current or pods, world, min(ready, updated), total, "pods are being made")
+    return _of_replaced(current or pods, world, min(ready, updated), total, "pods are being made")
+
+
+def _held_back(obj: Object) -> str:
+    """The field by which a StatefulSet keeps old pods although its template is newer."""
+    strategy, status = obj["spec"].get("updateStrategy") or {}, _status(obj)
+    if status.get("updateRevision") == status.get("currentRevision"):
+        return ""
+    if strategy.get("type") == "OnDelete":
+        return "updateStrategy OnDelete"
+    partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
+    return f"rollingUpdate.partition {partition}" if partition > 0 else ""
+
+
+def _by(obj: Object, field: str) -> str:
+    owner = _owners.owner_of(obj, field, ours="hsc.jit")
+    return f" (set by {owner})" if owner else ""
 
 
 def _daemon_set(obj: Object, world: World) -> State:
@@ -140,7 +173,7 @@ def _daemon_set(obj: Object, world: World) -> State:
     generation = str(obj["metadata"].get("generation"))
     pods = world.owned(world.pods, obj)
     current = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("pod-template-generation", generation) == generation]
-    return _of_pods(current, world, min(done, updated), total, "pods are being made")
+    return _of_replaced(current, world, min(done, updated), total, "pods are being made")
 
 
 def _job(obj: Object, world: World) -> State:
@@ -187,6 +220,8 @@ def _autoscaler(obj: Object, _world: World) -> State:
     return State("ready", done=1)
 
 
+_LOST_AGAIN = 3  # so many pods that failed whole (evicted, refused by the node) are no accident
+_RESUME = "Take that field back (kubectl rollout resume, kubectl edit), then run again."
 _QUOTA = "Raise the quota or correct what the admission message names, then run again."
 _JUDGES = {
     "Deployment": _deployment,

@@ -14,7 +14,10 @@ LastEvent = Callable[..., str]
 
 @dataclass(frozen=True)
 class PodState:
-    """grace: seconds for which a failure must hold. restarted: the log that tells why is the previous container's."""
+    """grace: seconds for which a failure must hold. restarted: the log that tells why is the previous container's.
+
+    unschedulable: no node has room for it, which may change when others leave.
+    """
 
     status: Literal["ready", "waiting", "failed"]
     reason: str = ""
@@ -23,9 +26,12 @@ class PodState:
     pod: str = ""
     container: str = ""
     restarted: bool = False
+    unschedulable: bool = False
 
 
 _FINAL_PULL = ("not found", "manifest unknown", "unauthorized", "denied", "no match for platform", "invalid reference")
+# Seconds for which a registry may be away: the kubelet tries again after 10 and after 30.
+_REGISTRY_AWAY = 45.0
 # Reasons of a container that waits without having failed.
 STARTING = {"ContainerCreating": "pulling image or mounting volumes", "PodInitializing": "waits for its init containers"}
 _IMAGE = "Check release_images: does the registry have this digest, and may the node pull it?"
@@ -43,7 +49,8 @@ def pod_state(pod: Object, last_event: LastEvent) -> PodState:
     if scheduling := _scheduling(pod, last_event):
         return scheduling
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    states = [state for container in containers for state in _container(container, name)]
+    pull = last_event(pod, "Failed")  # older kubelets tell only there why an image was not pulled
+    states = [state for container in containers for state in _container(container, name, pull)]
     for verdict in ("failed", "waiting"):
         for state in states:
             if state.status == verdict:
@@ -65,17 +72,17 @@ def _scheduling(pod: Object, last_event: LastEvent) -> PodState | None:
         return PodState("waiting", f"waits for a node: {message}", pod=name)
     if scaled := last_event(pod, "TriggeredScaleUp"):
         return PodState("waiting", f"waits for a new node: {scaled}", pod=name)
-    return PodState("failed", f"Unschedulable: {message}", _SCHEDULE, grace=3.0, pod=name)
+    return PodState("failed", f"Unschedulable: {message}", _SCHEDULE, grace=3.0, pod=name, unschedulable=True)
 
 
-def _container(status: Object, pod: str) -> Iterator[PodState]:
-    """What one container's status says; nothing if it runs and is ready, or ended well."""
+def _container(status: Object, pod: str, pull: str) -> Iterator[PodState]:
+    """What one container's status says; nothing if it runs and is ready, or ended well. pull: what the last event says of its image."""
     name, restarts = status["name"], int(status.get("restartCount", 0))
     waiting = (status.get("state") or {}).get("waiting")
     ended = (status.get("state") or {}).get("terminated")
     last = (status.get("lastState") or {}).get("terminated") or {}
     if waiting:
-        yield _waiting(waiting, last, PodState("waiting", pod=pod, container=name, restarted=restarts > 0), status)
+        yield _waiting(waiting, last, PodState("waiting", pod=pod, container=name, restarted=restarts > 0), status, pull)
     elif ended and ended.get("exitCode") != 0:
         told = _exit(ended)
         if restarts:
@@ -90,7 +97,7 @@ def _container(status: Object, pod: str) -> Iterator[PodState]:
             yield PodState("waiting", f"container {name} starting{why}", pod=pod, container=name)
 
 
-def _waiting(waiting: Object, last: Object, base: PodState, status: Object) -> PodState:
+def _waiting(waiting: Object, last: Object, base: PodState, status: Object, pull: str) -> PodState:
     reason, message = str(waiting.get("reason", "")), str(waiting.get("message", "")).strip()
 
     def failed(told: str, next_step: str, grace: float = 0.0) -> PodState:
@@ -99,8 +106,9 @@ def _waiting(waiting: Object, last: Object, base: PodState, status: Object) -> P
     if reason == "CrashLoopBackOff":
         return failed(f"CrashLoopBackOff: {_exit(last)}, restarted {status.get('restartCount', 0)} times", _after(last))
     if reason in ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed"):
-        final = reason == "ImagePullBackOff" or any(word in message.lower() for word in _FINAL_PULL)
-        return failed(f"{reason}: {message or status.get('image')}", _IMAGE, 0.0 if final else 5.0)
+        why = message if "rpc error" in message or not pull else f"{message} {pull}"
+        final = any(word in why.lower() for word in _FINAL_PULL)
+        return failed(f"{reason}: {why or status.get('image')}", _IMAGE, 0.0 if final else _REGISTRY_AWAY)
     if reason in ("InvalidImageName", "ErrImageNeverPull", "ImageInspectError"):
         return failed(f"{reason}: {message or status.get('image')}", _IMAGE)
     if reason == "CreateContainerConfigError":

@@ -26,7 +26,11 @@ Status = Literal["started", "deployed", "withdrawn"]
 
 @dataclass(frozen=True)
 class Release:
-    """One recorded release. images: {name: reference}; digest: of its whole set of objects; restores: number of the one it put back."""
+    """One recorded release.
+
+    images: {name: reference}; digest: of its whole set of objects; restores: number of the one it put back; owned: hash of the fields that
+    we own of each object (by title) since it was applied.
+    """
 
     number: int
     status: Status
@@ -37,11 +41,12 @@ class Release:
     time: str = ""
     schema_revision: str = ""
     restores: int = 0
+    owned: Mapping[str, str] = field(default_factory=dict)
     objects: Sequence[Object] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the objects, for return values."""
-        return {name: value for name, value in asdict(self).items() if name != "objects"} | {"objects": len(self.objects)}
+        """What a reader wants to see, for return values: of the objects their number."""
+        return {name: value for name, value in asdict(self).items() if name not in ("objects", "owned")} | {"objects": len(self.objects)}
 
 
 def without_secrets(objects: Sequence[Object]) -> list[Object]:
@@ -60,7 +65,10 @@ def as_config_map(release: Release) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": f"{PREFIX}{release.number}", "labels": LABELS},
-        "data": {"release.json": json.dumps(release.as_dict(), sort_keys=True, indent=1)},
+        "data": {
+            "release.json": json.dumps(release.as_dict(), sort_keys=True, indent=1),
+            "owned.json": json.dumps(dict(release.owned), sort_keys=True),
+        },
         "binaryData": {"objects.json.gz": base64.b64encode(packed).decode()},
     }
 
@@ -72,7 +80,8 @@ def from_config_map(config_map: Object) -> Release:
         objects = json.loads(gzip.decompress(base64.b64decode(config_map["binaryData"]["objects.json.gz"])))
         if len(objects) != told.pop("objects"):
             raise ValueError("objects are missing")
-        return Release(objects=objects, **told)
+        owned = json.loads(config_map["data"].get("owned.json", "{}"))  # earlier records have none
+        return Release(objects=objects, owned=owned, **told)
     except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
         name = config_map["metadata"]["name"]
         raise ValueError(f"ConfigMap {name} is no release record any more ({error}). Delete it; releases before it can be used.") from error

@@ -5,13 +5,22 @@
 from __future__ import annotations
 
 import getpass
+import json
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils import _apply, _migration_plan, _objects, _plan, _record
+from ansible_collections.hsc.jit.plugins.module_utils import (
+    _apply,
+    _migration_plan,
+    _objects,
+    _plan,
+    _record,
+    _saved_plan,
+    _whole_file,
+)
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
@@ -31,19 +40,36 @@ class Engine:
     def __post_init__(self) -> None:
         params = self.context.params
         self.cluster = self.context.cluster
-        self.applier = _apply.Applier(self.cluster, params["field_manager"], params["force_conflicts"], self.context.progress)
         self.releases = _apply.read_releases(self.cluster)
         self.current = _record.newest(self.releases)
+        owned = self.current.owned if self.current else {}
+        self.applier = _apply.Applier(self.cluster, params["field_manager"], params["force_conflicts"], self.context.progress, owned)
         self.run = params["run"] or (Path(params["journal"]).parent.name if params["journal"] else "")
 
     def planned(self) -> Outcome:
         """What ``present`` would change. Writes nothing."""
         changes, findings = self._plan(self._wanted(), prune=not self.context.params["components"])
         told = self._told(changes)
+        findings = findings or self._as_saved(changes)
         for change in changes[:_SHOWN]:
             self.context.progress.say(f"would {change.action} {change.title}", detail=", ".join(name for name, _, _ in change.fields[:3]))
         self.context.progress.say("Plan", detail=told.message)
-        return self._outcome(changes, findings or [told], planned=True)
+        return self._outcome(changes, findings or [told, *_plan.one_way(changes)], planned=True)
+
+    def _as_saved(self, changes: Sequence[Change]) -> list[Finding]:
+        """Leave plan.json beside the journal; RO-01 if another plan was to be carried out."""
+        params, number = self.context.params, self.current.number if self.current else 0
+        plan = _saved_plan.document(self.cluster.namespace, number, _record.set_digest(params["objects"]), changes)
+        if params["journal"]:
+            _whole_file.write(Path(params["journal"]).parent / "plan.json", json.dumps(plan, indent=1))
+        path = params["saved_plan"]
+        if not path:
+            return []
+        try:
+            found = _saved_plan.compare(path, _saved_plan.read(Path(path).read_text(encoding="utf-8")), plan)
+        except (OSError, ValueError) as error:
+            raise Problem(f"release_saved_plan is {path}: {error}.", "Give the plan.json that a run with --check left.") from error
+        return [found] if found.verdict == "fail" else []
 
     def present(self) -> Outcome:
         """Apply, wait, record. An unchanged set is not written at all, only looked at."""
@@ -60,8 +86,10 @@ class Engine:
         _apply.retry_backed_off_pods(self.cluster)
         findings = [self._told(changes), *self._wait(wanted)]
         if not params["components"] and _good(findings):
-            self._finish(replace(release, status="deployed", schema_revision=params["schema_revision"] or release.schema_revision))
-        return self._outcome(changes, findings)
+            owned = self.applier.ownership(wanted) if release.status == "started" else release.owned
+            schema = params["schema_revision"] or release.schema_revision
+            self._finish(replace(release, status="deployed", schema_revision=schema, owned=owned))
+        return self._outcome(changes, [*findings, *self.applier.held(changes)])
 
     def previous(self) -> Outcome:
         """Put a recorded release back, whole, and wait for it (RO-03). Secrets stay as they are.
@@ -75,9 +103,10 @@ class Engine:
         if target is None:
             return Outcome(findings=[self._nothing_to_put_back(number)])
         started = self.context.monotonic()
-        changes, findings = self._plan(target.objects, prune=True, secrets={})
+        changes, refused = self._plan(target.objects, prune=True, secrets={})
+        kept, findings = _plan.cannot_go_back(refused)
         if findings or self.context.check_mode:
-            return self._outcome(changes if not findings else [], findings or [self._told(changes)])
+            return self._outcome(changes if not findings else [], [*kept, *(findings or [self._told(changes)])])
         withdrawn, latest = self.current, self._next(target.objects, target.images, target.schema_revision, target.number)
         self._write(latest)
         findings = self.applier.apply(changes)
@@ -88,9 +117,9 @@ class Engine:
         if _good(findings):
             if withdrawn and withdrawn.number != target.number:
                 self._write(replace(withdrawn, status="withdrawn"))
-            self._finish(replace(latest, status="deployed"))
+            self._finish(replace(latest, status="deployed", owned=self.applier.ownership(target.objects)))
         told = [_put_back(target, withdrawn, latest, _good(findings), seconds), _migration_plan.after_code(way_back)]
-        return self._outcome(changes, [*findings, *(one for one in told if one)])
+        return self._outcome(changes, [*findings, *kept, *self.applier.held(changes), *(one for one in told if one)])
 
     def _wanted(self) -> list[Object]:
         params = self.context.params
@@ -126,7 +155,7 @@ class Engine:
 
     def _wait(self, objects: Sequence[Object]) -> list[Finding]:
         context = self.context
-        watch = Watch(self.cluster, self.applier.kinds, context.progress, context.monotonic, context.sleep)
+        watch = Watch(self.cluster, self.applier.kinds, context.progress, context.monotonic)
         return watch.wait(_objects.without_scaled_replicas(objects), context.params["wait_seconds"])
 
     def _record_for(self, objects: Sequence[Object], changes: Sequence[Change]) -> Release:
@@ -196,7 +225,7 @@ class Engine:
 
 
 def _good(findings: Sequence[Finding]) -> bool:
-    return all(finding.verdict == "pass" for finding in findings)
+    return not any(finding.verdict in ("fail", "error") for finding in findings)
 
 
 def _put_back(target: Release, withdrawn: Release | None, latest: Release, good: bool, seconds: float) -> Finding:

@@ -63,7 +63,7 @@ class Scratch:
             while self.cluster.find(f"{path}/{name}"):
                 self.sleep(0.3)
         self.cluster.create(path, scratch_pod(name, image))
-        watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.monotonic, self.sleep)
+        watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.monotonic)
         finding = watch.wait([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {}}], 120)[0]
         if finding.verdict != "pass":
             raise BackupProblem(finding.message)

@@ -23,6 +23,7 @@ _UNITS = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3,
 _SIZE = re.compile(r"(\d+)(B|KB|MB|GB|TB)")  # Prometheus' own, of 1024
 _SIZES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_PATH = re.compile(r"/[!-~]*")
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
@@ -96,6 +97,7 @@ RULES: Mapping[str, Check] = {
     "release_manual_base_url": address,
     "release_alert_pages": address,
     "release_allowed_origins": each(address),
+    "release_strategy": one_of("rolling", "canary"),
     "release_llm_provider": one_of("extractive", "gemini"),
     "release_log_level": one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     "release_web_worker": one_of("gevent", "gthread"),
@@ -129,6 +131,15 @@ SHAPES: Mapping[str, tuple[Fields, Fields]] = {
     "release_replicas": ({name: number(0 if name in ("answer", "worker") else 1, 100) for name in _REPLICAS}, {}),
     "release_storage": ({"class": text} | dict.fromkeys(("redis", "postgres", "prometheus", "backups"), quantity), {}),
     "release_node_ports": ({}, dict.fromkeys(("backend", "page", "prometheus"), _PORT)),
+    "release_canary": (
+        {
+            "percent": each(number(1, 99)),
+            "seconds": number(1, 3600),
+            "rate_per_second": number(1, 200),
+            "path": matching(_PATH, "/api/search?q=td17"),
+        },
+        {},
+    ),
     "release_ingress": (
         {},
         {"host": matching(_HOST, "support.example.com"), "class": matching(_LABEL, "nginx"), "tls_secret": matching(_HOST, "support-tls")},

@@ -29,6 +29,7 @@ TARGET_SPEC: dict[str, Any] = {
 }
 POOL_SIZE = 16  # parallel requests of one module; more only queues in the API server's fairness
 _TIMEOUT = 30.0
+_WATCH_GRACE = 5.0  # a watch that is silent for so long after its end has died
 
 
 @dataclass
@@ -92,9 +93,14 @@ class Cluster:
 
     def list(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """All items. ``kind`` and ``apiVersion``, which the server leaves out of items, are put back."""
+        return [*self.list_at(path, **query)[0]]
+
+    def list_at(self, path: str, **query: Any) -> tuple[Sequence[dict[str, Any]], str]:
+        """All items, and the resourceVersion that a watch goes on from."""
         answer = self.get(path, **query)
         kind = str(answer.get("kind", "List")).removesuffix("List")
-        return [{"kind": kind, "apiVersion": answer.get("apiVersion"), **item} for item in answer.get("items") or []]
+        items = [{"kind": kind, "apiVersion": answer.get("apiVersion"), **item} for item in answer.get("items") or []]
+        return items, str((answer.get("metadata") or {}).get("resourceVersion", ""))
 
     def patch_apply(
         self, path: str, obj: Mapping[str, Any], field_manager: str, force: bool = False, dry_run: bool = False
@@ -129,9 +135,11 @@ class Cluster:
         return self.request("GET", path, {"container": container, **query}).decode("utf-8", "replace")
 
     def watch(self, path: str, timeout_seconds: int, **query: Any) -> Iterator[dict[str, Any]]:
-        """Watch events ``{"type", "object"}`` until the server ends it; the caller lists again and goes on from there."""
+        """Watch events ``{"type", "object"}`` until the server ends it. ApiProblem: it broke, or was silent for longer than it may be."""
+        import urllib3
+
         parameters = {"watch": True, "timeoutSeconds": timeout_seconds, **query}
-        response = self._send("GET", path, parameters, None, "", timeout_seconds + _TIMEOUT, preload=False)
+        response = self._send("GET", path, parameters, None, "", timeout_seconds + _WATCH_GRACE, preload=False)
         rest = b""
         try:
             for chunk in response.stream(65536, decode_content=True):
@@ -139,8 +147,10 @@ class Cluster:
                 for line in lines:
                     if line:
                         yield json.loads(line)
+        except urllib3.exceptions.HTTPError as error:
+            raise ApiProblem(0, "Unreachable", f"{self.server}: a watch broke: {_cause(error)}") from error
         finally:
-            response.release_conn()
+            response.close()  # half a stream cannot be used again
 
     def namespaced(self, plural: str, api: str = "/api/v1", namespace: str | None = None) -> str:
         """``/api/v1/namespaces/<namespace>/<plural>``"""

@@ -1,26 +1,28 @@
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""One shared wait for all objects of a release: what the cluster says once a second, judged by ``_readiness``. Reads only."""
+"""One shared wait for all objects of a release: what the cluster says, the moment it says it, judged by ``_readiness``. Reads only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils import _readiness
-from ansible_collections.hsc.jit.plugins.module_utils._discovery import Kinds, in_parallel
+from ansible_collections.hsc.jit.plugins.module_utils._discovery import Kinds
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._manifests import pod_template
+from ansible_collections.hsc.jit.plugins.module_utils._mirror import Mirror, Source
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, key, title
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._readiness import State, World
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 
-_POLL_SECONDS = 1.0
+_TICK_SECONDS = 0.5  # graces and the end of the wait are looked at so often, whether something changed or not
 _UNREACHABLE_SECONDS = 30.0  # for so long the API server may be away before the wait gives up
 _LOG_LINES = 10
-_ALSO = {
+_LOOK = "Look at its events, if that comes again."
+_ALSO: Mapping[Hashable, tuple[str, str, Mapping[str, str]]] = {
     "pods": ("/api/v1", "pods", {}),
     "replica_sets": ("/apis/apps/v1", "replicasets", {}),
     "events": ("/api/v1", "events", {"fieldSelector": "type=Warning"}),
@@ -29,63 +31,96 @@ _ALSO = {
 
 @dataclass
 class Watch:
-    """Waits for ``objects`` of the namespace of ``cluster``. monotonic and sleep are arguments so that tests need no time."""
+    """Waits for ``objects`` of the namespace of ``cluster``. monotonic and open are arguments so that tests need no time.
+
+    healed: what was bad for less than its grace, by name; reasons: why it is or was bad. restarts: of each container when the wait began.
+    """
 
     cluster: Cluster
     kinds: Kinds
     progress: Progress
     monotonic: Callable[[], float]
-    sleep: Callable[[float], None]
+    open: Callable[[Cluster, Mapping[Hashable, Source]], Any] = field(default_factory=lambda: Mirror)
+    healed: dict[str, str] = field(default_factory=dict)
+    restarts: dict[tuple[str, str], int] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
     bad_since: dict[tuple[str, str], float] = field(default_factory=dict)
     said: dict[str, tuple[int, int, str]] = field(default_factory=dict)
 
     def wait(self, objects: Sequence[Object], seconds: float) -> list[Finding]:
-        """RO-02: one pass for all of them, or what has failed, or what was still not ready when the time was over."""
+        """RO-02: one pass for all of them (and a warn for what healed by itself), or what has failed, or what was not ready in time."""
         awaited = [obj for obj in objects if obj["kind"] in _readiness.WAITED_FOR]
         self.kinds.learn(obj["apiVersion"] for obj in awaited)
         claims = _claims_used(objects)
         started = seen = self.monotonic()
-        while True:
-            now = self.monotonic()
-            try:
-                live, world = self._look(awaited, claims)
-                seen = now
-            except ApiProblem as problem:
-                if not problem.transient or now - seen > _UNREACHABLE_SECONDS:
-                    raise
-                self.progress.say("Waiting", detail=f"the API server is away: {problem.message}")
-                self.sleep(_POLL_SECONDS)
-                continue
-            states = {title(obj): _readiness.assess(live.get(key(obj)), world) for obj in awaited}
-            self._tell(states)
-            took = round(now - started, 1)
-            if failed := {name: state for name, state in states.items() if self._believed(name, state, now)}:
-                return [self._failure(name, state, world, took) for name, state in failed.items()]
-            waiting = {name: state for name, state in states.items() if state.status != "ready"}
-            if not waiting:
-                total = sum(state.total for state in states.values())
-                message = f"All {len(states)} objects that are waited for are ready after {took} s."
-                return [Finding("RO-02", "pass", message, {"objects": len(states), "replicas": total, "seconds": took})]
-            if took >= seconds:
-                return [self._failure(name, state, world, took) for name, state in waiting.items()]
-            self.sleep(_POLL_SECONDS)
+        with self.open(self.cluster, self._sources(awaited)) as mirror:
+            self.restarts = _restarts(mirror.objects("pods"))
+            while True:
+                now = self.monotonic()
+                took = round(now - started, 1)
+                if problem := mirror.problem:
+                    if not problem.transient or now - seen > _UNREACHABLE_SECONDS:
+                        raise problem
+                    self.progress.say("Waiting", detail=f"the API server is away: {problem.message}")
+                elif found := self._judge(awaited, mirror, claims, now, took, over=took >= seconds):
+                    return found
+                else:
+                    seen = now
+                mirror.wait(_TICK_SECONDS)
 
-    def _look(self, awaited: Sequence[Object], claims: frozenset[str]) -> tuple[dict[tuple[str, str, str], Object], World]:
-        resources = {(obj["apiVersion"], obj["kind"]): self.kinds.of(obj) for obj in awaited}
-        lists: dict[Any, tuple[str, str, Mapping[str, str]]] = {
-            kind: (resource.prefix, resource.plural, {}) for kind, resource in resources.items() if resource.namespaced
+    def _sources(self, awaited: Sequence[Object]) -> dict[Hashable, Source]:
+        kinds = {(obj["apiVersion"], obj["kind"]): self.kinds.of(obj) for obj in awaited}
+        wanted: dict[Hashable, tuple[str, str, Mapping[str, str]]] = {
+            kind: (resource.prefix, resource.plural, {}) for kind, resource in kinds.items() if resource.namespaced
         }
-        lists |= _ALSO
-        results = in_parallel(lambda one: self.cluster.list(self.cluster.namespaced(one[1], one[0]), **one[2]), list(lists.values()))
-        found = dict(zip(lists, results, strict=True))
-        live = {key(item): item for kind in resources for item in found.get(kind, [])}
-        return live, World(found["pods"], found["replica_sets"], found["events"], claims)
+        return {name: (self.cluster.namespaced(plural, api), query) for name, (api, plural, query) in {**wanted, **_ALSO}.items()}
+
+    def _judge(
+        self, awaited: Sequence[Object], mirror: Any, claims: frozenset[str], now: float, took: float, *, over: bool
+    ) -> list[Finding]:
+        """Nothing as long as it is worth waiting."""
+        world = World(mirror.objects("pods"), mirror.objects("replica_sets"), mirror.objects("events"), claims)
+        live = {key(item): item for kind in mirror.sources if isinstance(kind, tuple) for item in mirror.objects(kind)}
+        states = {title(obj): _readiness.assess(live.get(key(obj)), world) for obj in awaited}
+        self._tell(states)
+        if failed := {name: state for name, state in states.items() if self._believed(name, state, now)}:
+            return [self._failure(name, state, world, took) for name, state in failed.items()]
+        waiting = {name: state for name, state in states.items() if state.status != "ready"}
+        if not waiting:
+            return [self._ready(states, world, took), *self._healed(world)]
+        return [self._failure(name, state, world, took) for name, state in waiting.items()] if over else []
+
+    def _ready(self, states: Mapping[str, State], world: World, took: float) -> Finding:
+        total = sum(state.total for state in states.values())
+        message = f"All {len(states)} objects that are waited for are ready after {took} s."
+        ending = [pod for pod in world.pods if pod["metadata"].get("deletionTimestamp")]
+        if ending:
+            longest = max(int(pod["metadata"].get("deletionGracePeriodSeconds") or 0) for pod in ending)
+            message += f" Old pods that still end, out of the endpoints: {len(ending)}, for at most {longest} s."
+        evidence = {"objects": len(states), "replicas": total, "seconds": took, "ending": len(ending)}
+        return Finding("RO-02", "pass", message, evidence)
+
+    def _healed(self, world: World) -> list[Finding]:
+        """A warn for each fault that went by itself: nothing to put back, and worth a look."""
+        found = [
+            Finding("RO-02", "warn", f"{name} recovered by itself: {reason}.", {"object": name}, _LOOK)
+            for name, reason in self.healed.items()
+        ]
+        for (pod, container), count in _restarts(world.pods).items():
+            times = count - self.restarts.get((pod, container), 0)
+            if times > 0:
+                message = f"Pod {pod}: container {container} was restarted {times} times meanwhile, and is ready now."
+                found.append(Finding("RO-02", "warn", message, {"pod": pod, "restarts": times}, f"kubectl logs {pod} --previous"))
+        return found
 
     def _believed(self, name: str, state: State, now: float) -> bool:
         """A failure counts once it has held for its grace."""
         if state.status != "failed":
-            self.bad_since = {known: since for known, since in self.bad_since.items() if known[0] != name}
+            known = [one for one in self.bad_since if one[0] == name]
+            for one in known:
+                self.healed[name] = f"{self.reasons[name]}, for {now - self.bad_since.pop(one):.0f} s"
             return False
+        self.reasons[name] = state.reason
         since = self.bad_since.setdefault((name, state.next_step), now)
         return now - since >= state.grace
 
@@ -129,6 +164,16 @@ class Watch:
 
 def _about(event: Object, pod: str) -> bool:
     return bool(pod) and (event.get("involvedObject") or {}).get("name") == pod
+
+
+def _restarts(pods: Sequence[Object]) -> dict[tuple[str, str], int]:
+    """Of each container of each pod that is to stay."""
+    return {
+        (pod["metadata"]["name"], container["name"]): int(container.get("restartCount", 0))
+        for pod in pods
+        if not pod["metadata"].get("deletionTimestamp")
+        for container in (pod.get("status") or {}).get("containerStatuses") or []
+    }
 
 
 def _claims_used(objects: Sequence[Object]) -> frozenset[str]:

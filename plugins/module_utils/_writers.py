@@ -56,7 +56,7 @@ class Writers:
         for name, count in there.items():
             self._scale(name, count)
         objects = [{"apiVersion": "apps/v1", "kind": "Deployment", **self.cluster.get(self._path(name))} for name in there]
-        watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.monotonic, self.sleep)
+        watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.monotonic)
         findings = watch.wait(objects, seconds) if objects else []
         for name in there:
             self._let_go(name)

@@ -36,6 +36,12 @@ options:
     description: For how long one renewal counts; at least three renewals of five seconds.
     type: int
     default: 20
+  window:
+    description:
+      - When this environment may be changed, with C(days) (mon to sun), C(from) and C(to) (times of day in C(timezone)), and C(freezes), a
+        list of C(from), C(to) (dates) and C(reason) in which it may not. Empty means at any time.
+    type: dict
+    default: {}
   run:
     description: Id of the run, shown to others. The name of the directory of O(journal) if not given.
     type: str
@@ -77,13 +83,14 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils import _lease, _lease_keeper
+from ansible_collections.hsc.jit.plugins.module_utils import _lease, _lease_keeper, _preflight_window
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
 
 SPEC = {
     "state": {"type": "str", "choices": ["held", "free"], "default": "held"},
     "lease_namespace": {"type": "str", "default": "default"},
     "duration_seconds": {"type": "int", "default": 20},
+    "window": {"type": "dict", "default": {}},
     "run": {"type": "str"},
     "pid": {"type": "int"},
 }
@@ -109,16 +116,19 @@ def work(context: Context) -> Outcome:
     slot = _lease.Slot(params["lease_namespace"], context.cluster.namespace, params["duration_seconds"])
     keeper = _lease.Keeper(context.cluster, slot, _holder(params), context.now, context.sleep, _lease_keeper.has_ended)
     lease = {"namespace": slot.namespace, "name": slot.name, "holder": keeper.me.identity, "held": False}
+    if params["state"] == "free":
+        if not context.check_mode:
+            keeper.give_back()
+        return Outcome(facts={"lease": lease})
+    window = params["window"] and _preflight_window.parse(params["window"])
+    findings = [_preflight_window.check(window, context.now())] if window else []
     if context.check_mode:
         what, found = keeper.look()
-        return Outcome(findings=[_lease.finding(what, found, slot, keeper.me, context.now())], facts={"lease": lease})
-    if params["state"] == "free":
-        keeper.give_back()
-        return Outcome(facts={"lease": lease})
+        return Outcome(findings=[_lease.finding(what, found, slot, keeper.me, context.now()), *findings], facts={"lease": lease})
     finding, keep = keeper.take()
     if keep:
         _lease_keeper.start(keeper, keeper.me.process)
-    return Outcome(findings=[finding], facts={"lease": {**lease, "held": finding.verdict == "pass"}})
+    return Outcome(findings=[finding, *findings], facts={"lease": {**lease, "held": finding.verdict == "pass"}})
 
 
 def main() -> None:

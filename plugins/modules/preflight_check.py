@@ -63,12 +63,6 @@ options:
     description: How old the last nightly backup that succeeded may be without a warning.
     type: float
     default: 26
-  window:
-    description:
-      - When this environment may be changed, with C(days) (mon to sun), C(from) and C(to) (times of day in C(timezone)), and C(freezes), a
-        list of C(from), C(to) (dates) and C(reason) in which it may not. Empty means at any time.
-    type: dict
-    default: {}
 """
 
 EXAMPLES = r"""
@@ -102,7 +96,6 @@ requests:
   sample: {GET: 22, PATCH: 41, POST: 95}
 """
 
-from ansible_collections.hsc.jit.plugins.module_utils import _preflight_window
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
 from ansible_collections.hsc.jit.plugins.module_utils._preflight import Asked, look
 
@@ -118,7 +111,6 @@ SPEC = {
     "field_manager": {"type": "str", "default": "hsc.jit"},
     "force_conflicts": {"type": "bool", "default": False},
     "backup_age_hours": {"type": "float", "default": 26},
-    "window": {"type": "dict", "default": {}},
 }
 
 
@@ -132,7 +124,6 @@ def work(context: Context) -> Outcome:
         if not 0 <= context.params[name] <= 100:
             raise Problem(f"{name} is {context.params[name]}.", "Set a percentage from 0 to 100.")
     params = {name: context.params[name] for name in SPEC}
-    params["window"] = _preflight_window.parse(params["window"]) if params["window"] else None
     findings = look(context.cluster, Asked(**params, now=context.now()), context.progress)
     return Outcome(findings=findings, facts={"requests": context.cluster.requests})
 

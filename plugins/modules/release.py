@@ -77,6 +77,11 @@ options:
     description: What M(hsc.jit.schema_migrate) said that a failure leads to; V(previous) holds to it. Empty is the code's way.
     type: dict
     default: {}
+  saved_plan:
+    description:
+      - A C(plan.json), as V(planned) leaves it beside O(journal). V(planned) then fails if what would happen now is anything else
+        (RO-01).
+    type: path
   schema_revision:
     description: Revision of the database's schema, for the record; as in the record before if not given.
     type: str
@@ -136,6 +141,7 @@ SPEC = {
     "run": {"type": "str"},
     "only_this_run": {"type": "bool", "default": False},
     "way_back": {"type": "dict", "default": {}},
+    "saved_plan": {"type": "path"},
     "schema_revision": {"type": "str"},
 }
 

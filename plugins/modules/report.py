@@ -71,6 +71,10 @@ totals:
   returned: success
   type: dict
   sample: {pass: 21, skipped: 1, not run: 2}
+last_hash:
+  description: Hash of the journal's last entry, which has the reports' hashes. M(hsc.jit.evidence_check) says the same if nothing changed.
+  returned: success
+  type: str
 folder:
   description: Where the reports lie.
   returned: success
@@ -89,10 +93,13 @@ table:
 
 from pathlib import Path
 
+from ansible_collections.hsc.jit.plugins.module_utils import _journal
+from ansible_collections.hsc.jit.plugins.module_utils._evidence import WRITTEN
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
 from ansible_collections.hsc.jit.plugins.module_utils._report import About, build
 from ansible_collections.hsc.jit.plugins.module_utils._report_files import read_journal, write
 from ansible_collections.hsc.jit.plugins.module_utils._report_text import table
+from ansible_collections.hsc.jit.plugins.module_utils._snapshot import file_sha256
 
 SPEC = {
     "environment": {"type": "str", "required": True},
@@ -113,11 +120,14 @@ def work(context: Context) -> Outcome:
     entries, problem = read_journal(journal)
     about = About(**{name: context.params[name] for name in SAME}, run=journal.parent.name, journal=str(journal), journal_problem=problem)
     checklist = build(entries, about)
-    paths = write(checklist, journal.parent)
+    paths, last_hash = write(checklist, journal.parent), ""
+    if entries:
+        files = {"files": {name: file_sha256(Path(path)) for name, path in paths.items()}}
+        last_hash = _journal.append(journal, context.now().isoformat(timespec="milliseconds"), "report", WRITTEN, files)["hash"]
     shown = {**{name: str(where) for name, where in context.params["open"].items()}, "report": paths["report.html"]}
     facts = {name: checklist[name] for name in ("verdict", "reason", "headline", "totals")}
     lines = [list(line) for line in table(checklist, shown)]
-    return Outcome(facts={**facts, "folder": str(journal.parent), "paths": paths, "table": lines})
+    return Outcome(facts={**facts, "last_hash": last_hash, "folder": str(journal.parent), "paths": paths, "table": lines})
 
 
 def main() -> None:

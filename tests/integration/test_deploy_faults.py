@@ -8,6 +8,7 @@ import os
 import threading
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,15 @@ def test_an_image_that_is_not_in_the_registry_is_refused(product, deploy, images
     run = deploy(images={**images, "service": "localhost:5001/hsc-jit-service@sha256:" + "0" * 64})
     assert run.returncode == 2
     assert any("000000" in message for message in run.messages("PF-06", "fail")), run.findings
+    assert specs(product) == before
+
+
+def test_outside_of_the_change_window_nothing_begins(product, deploy):
+    before, today = specs(product), datetime.now(UTC).date().isoformat()
+    run = deploy(preflight_window={"freezes": [{"from": today, "to": today, "reason": "stocktaking"}]})
+    assert run.returncode == 2
+    assert any("stocktaking" in message for message in run.messages("PF-90", "fail")), run.findings
+    assert {one["id"] for one in run.findings} == {"PF-90", "RO-03"}, "refused before anything else was looked at"
     assert specs(product) == before
 
 

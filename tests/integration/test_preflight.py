@@ -49,7 +49,6 @@ def preflight(cluster, objects, **changes):
         "lease_namespace": cluster.namespace,
         "field_manager": "hsc.jit",
         "force_conflicts": False,
-        "window": None,
         "now": datetime.now(UTC),
     }
     return look(cluster, Asked(**{**settings, **changes}), Progress())

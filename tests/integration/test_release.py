@@ -3,29 +3,13 @@
 import time
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _manifests
+from ansible_collections.hsc.jit.plugins.module_utils import _drift, _manifests
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._release import Engine
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
+from small_release import run
 
 pytestmark = pytest.mark.cluster
-DEFAULTS = {
-    "objects": [],
-    "components": [],
-    "images": {},
-    "secrets": {},
-    "force_conflicts": False,
-    "field_manager": "hsc.jit",
-    "wait_seconds": 60.0,
-    "history_limit": 10,
-    "release_to": 0,
-    "run": None,
-    "only_this_run": False,
-    "way_back": {},
-    "schema_revision": None,
-    "journal": None,
-}
 SECURITY = {"runAsNonRoot": True, "runAsUser": 65535, "seccompProfile": {"type": "RuntimeDefault"}}
 CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
@@ -45,8 +29,8 @@ def pause(kubeconfig):
 def release(cluster):
     """Carry out one call of the module's work: release("present", objects=[…], check_mode=…) -> Outcome"""
 
-    def call(state, *, check_mode=False, **params):
-        return getattr(Engine(Context({**DEFAULTS, **params}, check_mode, Progress(), cluster)), state)()
+    def call(state, **params):
+        return run(cluster, state, **params)[0]
 
     return call
 
@@ -176,7 +160,7 @@ def test_replicas_are_the_autoscalers(release, cluster, pause):
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ({"image": "localhost:1/none@sha256:" + "0" * 64}, "ImagePull"),
+        ({"image": "localhost:5001/none@sha256:" + "0" * 64}, "ImagePull"),
         ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "hsc-jit-generated", "key": "none"}}}]}, "none"),
         ({"command": ["/does-not-exist"]}, "does-not-exist"),
         ({"resources": {"requests": {"cpu": "999"}}}, "Insufficient cpu"),
@@ -226,3 +210,100 @@ def test_what_was_corrected_outside_is_seen_by_the_next_run_at_once(release, clu
     release("present", objects=objects)
     stay = {pod["metadata"]["uid"] for pod in cluster.list(cluster.namespaced("pods")) if not pod["metadata"].get("deletionTimestamp")}
     assert not before <= stay
+
+
+def test_what_the_server_writes_otherwise_needs_no_request_either(release, cluster, pause):
+    """2000m is stored as 2: that our entry in managedFields is as it was after the apply is proof enough."""
+    objects = stamped(cluster, workload(pause, resources={"limits": {"cpu": "2000m"}, "requests": {"cpu": "1m"}}))
+    release("present", objects=objects)
+    cluster.requests = {}
+    again = release("present", objects=objects)
+    assert (again.before, writes(cluster)) == (again.after, {})
+
+
+def drift(cluster):
+    found = _drift.look(Context({"field_manager": "hsc.jit"}, False, Progress(), cluster))
+    return [finding.verdict for finding in found], "\n".join(finding.message for finding in found)
+
+
+def test_drift_names_who_changed_what(release, cluster, pause):
+    release("present", objects=stamped(cluster, config(A="1"), config("gone", B="2"), workload(pause)))
+    assert drift(cluster) == (["pass"], "All 3 objects are as release 1 left them.")
+    cluster.patch_merge(f"{cluster.namespaced('configmaps')}/settings", {"data": {"A": "by hand", "C": "3"}}, fieldManager="kubectl-edit")
+    cluster.delete(f"{cluster.namespaced('configmaps')}/gone")
+    web = f"{cluster.namespaced('deployments', '/apis/apps/v1')}/web"
+    cluster.patch_merge(f"{web}/scale", {"spec": {"replicas": 1}}, fieldManager="kubectl-scale")
+    env = {"containers": [{**cluster.get(web)["spec"]["template"]["spec"]["containers"][0], "env": [{"name": "DEBUG", "value": "1"}]}]}
+    cluster.patch_merge(web, {"spec": {"template": {"spec": env}}}, fieldManager="kubectl-set")
+    before, cluster.requests = versions(cluster), {}
+    verdicts, said = drift(cluster)
+    assert verdicts == ["fail"] * 3
+    for words in [
+        "ConfigMap settings: data.A is by hand, not 1 (kubectl-edit",
+        "data.C was added (kubectl-edit",
+        "ConfigMap gone of release 1 is gone",
+        "spec.replicas is 1, not 2 (kubectl-scale",
+        "spec.template.spec.containers[web].env[DEBUG].value was added (kubectl-set",
+    ]:
+        assert words in said
+    assert versions(cluster) == before
+
+
+def test_a_saved_plan_is_carried_out_as_it_was_looked_at_or_not_at_all(release, cluster, tmp_path):
+    release("present", objects=stamped(cluster, config(A="1")))
+    wanted = stamped(cluster, config(A="2"))
+    release("planned", objects=wanted, journal=str(tmp_path / "journal.jsonl"))
+    saved = str(tmp_path / "plan.json")
+    assert verdicts(release("planned", objects=wanted, saved_plan=saved)) == {"RO-01": "pass"}
+    cluster.patch_merge(f"{cluster.namespaced('configmaps')}/settings", {"data": {"B": "by hand"}}, fieldManager="hsc.jit")
+    cluster.patch_merge(f"{cluster.namespaced('configmaps')}/settings", {"data": {"A": "by hand"}}, fieldManager="kubectl-edit")
+    (finding,) = release("planned", objects=wanted, saved_plan=saved, force_conflicts=True).findings
+    assert finding.verdict == "fail"
+    assert "ConfigMap settings would be changed otherwise" in finding.message
+
+
+def test_what_a_finalizer_holds_is_named_and_the_rest_goes_on(release, cluster):
+    held = config("held", A="1")
+    held["metadata"]["finalizers"] = ["example.com/hold"]
+    release("present", objects=stamped(cluster, held, config(A="1")))
+    path = f"{cluster.namespaced('configmaps')}/held"
+    try:
+        outcome = release("present", objects=stamped(cluster, config(A="2")))
+        assert cluster.get(f"{cluster.namespaced('configmaps')}/settings")["data"] == {"A": "2"}
+        assert outcome.facts["release"]["status"] == "deployed"
+        (warning,) = [finding for finding in outcome.findings if finding.verdict == "warn"]
+        assert "ConfigMap held was deleted" in warning.message
+        assert "example.com/hold" in warning.message
+    finally:
+        cluster.patch_merge(path, {"metadata": {"finalizers": None}})
+
+
+@pytest.fixture
+def elastic(cluster):
+    """The cluster's StorageClass, whose claims may grow meanwhile."""
+    (own, *_) = cluster.list("/apis/storage.k8s.io/v1/storageclasses")
+    path = f"/apis/storage.k8s.io/v1/storageclasses/{own['metadata']['name']}"
+    cluster.patch_merge(path, {"allowVolumeExpansion": True})
+    yield own["metadata"]["name"]
+    cluster.patch_merge(path, {"allowVolumeExpansion": own.get("allowVolumeExpansion")})
+
+
+def test_a_claim_that_grew_stays_and_the_rest_goes_back(release, cluster, pause, elastic):
+    def objects(size, value):
+        spec = {"storageClassName": elastic, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+        claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": spec}
+        web = workload(pause, volumeMounts=[{"name": "data", "mountPath": "/data"}])
+        web["spec"]["template"]["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+        return stamped(cluster, claim, web, config(A=value))
+
+    first = release("present", objects=objects("1Gi", "1"))
+    assert verdicts(first) == {"RO-01": "pass", "RO-02": "pass"}, first.findings
+    grown = objects("2Gi", "2")
+    planned = release("planned", objects=grown).findings
+    assert "PersistentVolumeClaim data grows from 1Gi to 2Gi: a rollback leaves it so." in [finding.message for finding in planned]
+    release("present", objects=grown, run="r")
+    found = release("previous", run="r", only_this_run=True).findings
+    assert [finding.verdict for finding in found if finding.id == "RO-03"] == ["warn", "pass"]
+    assert "PersistentVolumeClaim data cannot go back" in found[-2].message
+    assert cluster.get(f"{cluster.namespaced('configmaps')}/settings")["data"] == {"A": "1"}
+    assert cluster.get(f"{cluster.namespaced('persistentvolumeclaims')}/data")["spec"]["resources"]["requests"]["storage"] == "2Gi"

@@ -36,3 +36,27 @@ def test_a_role_runs_no_shell(root, role):
     text = "\n".join(path.read_text() for path in (root / "roles" / role).rglob("*.yml"))
     assert "ansible.builtin.shell" not in text
     assert "ignore_errors" not in text
+
+
+def steps(tasks):
+    """(role, tasks_from) of each include, in their order, blocks opened."""
+    for task in tasks:
+        include = task.get("ansible.builtin.include_role")
+        if include:
+            yield include["name"].rpartition(".")[2], include.get("tasks_from", "main")
+        yield from steps(task.get("block", []))
+
+
+def test_the_change_window_is_checked_again_before_what_cannot_be_taken_back(root):
+    """A run that began in time may come there too late."""
+    (play,) = load(root / "playbooks/deploy.yml")
+    found = list(steps(play["tasks"]))
+    for phase in [("rollout", "data_stores"), ("rollout", "main")]:
+        before = found[: found.index(phase)]
+        assert ("preflight", "window") in before[before.index(("rollout", "plan")) :], phase
+    assert found.index(("preflight", "window")) < found.index(("images", "main"))
+
+
+@pytest.mark.parametrize("book", ["rollback", "restore"])
+def test_a_way_back_is_open_at_any_hour(root, book):
+    assert "tasks_from: window" not in (root / f"playbooks/{book}.yml").read_text()

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _record
+from ansible_collections.hsc.jit.plugins.module_utils import _record, _watch
 from ansible_collections.hsc.jit.plugins.module_utils._migration_steps import Migration
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Problem
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
@@ -74,8 +74,37 @@ class Jobs:
         return self.jobs[pod]["log"]
 
 
+CLOCK = [0.0]
+
+
+class Listed:
+    """A mirror without threads: it lists at each look, and each wait is a second."""
+
+    problem = None
+
+    def __init__(self, cluster, sources):
+        self.cluster, self.sources = cluster, sources
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def objects(self, name):
+        return self.cluster.list(self.sources[name][0])
+
+    def wait(self, _seconds):
+        CLOCK[0] += 1
+
+
+@pytest.fixture(autouse=True)
+def no_time(monkeypatch):
+    CLOCK[0] = 0.0
+    monkeypatch.setattr(_watch, "Mirror", Listed)
+
+
 def steps(jobs, tmp_path, **params):
-    clock = [0.0]
     defaults = {
         "objects": [WORKLOAD], "image": "new@sha256:1", "snapshot": {"id": "s", "proved": True, "empty": True, "created": NOW.isoformat()},
         "snapshot_max_age_minutes": 60, "accept": [], "restore_on_failure": False, "inventory": [], "lock_timeout_seconds": 15.0,
@@ -83,7 +112,7 @@ def steps(jobs, tmp_path, **params):
     }  # fmt: skip
     context = Context(
         {**defaults, **params}, False, Progress(str(tmp_path / "said")), jobs,
-        lambda: NOW, lambda seconds: clock.__setitem__(0, clock[0] + seconds), lambda: clock[0],
+        lambda: NOW, lambda seconds: CLOCK.__setitem__(0, CLOCK[0] + seconds), lambda: CLOCK[0],
     )  # fmt: skip
     return Migration(context)
 
@@ -173,17 +202,17 @@ def test_an_image_migrates_once_also_in_a_run_after_one_that_was_killed(tmp_path
     assert outcome.facts["way_back"] | {"action": "hold", "applied": True} == outcome.facts["way_back"]
 
 
-def test_a_job_of_a_killed_run_is_waited_for_and_not_started_again(tmp_path):
+def test_a_job_of_a_killed_run_is_waited_for_and_not_started_again(tmp_path, monkeypatch):
     jobs = Jobs(plan(), run="")
     migration = steps(jobs, tmp_path, accept=["r1"])
     manifest = migration._job("run")
     jobs.create("jobs", manifest)
-    sleep = migration.runner.sleep
 
-    def ends(seconds):
-        sleep(seconds)
-        jobs.jobs[manifest["metadata"]["name"]]["status"]["conditions"] = [{"type": "Complete", "status": "True"}]
+    class Ends(Listed):
+        def wait(self, seconds):
+            super().wait(seconds)
+            jobs.jobs[manifest["metadata"]["name"]]["status"]["conditions"] = [{"type": "Complete", "status": "True"}]
 
-    migration.runner.sleep = ends
+    monkeypatch.setattr(_watch, "Mirror", Ends)
     assert verdicts(migration.migrated())[1] == ("MG-01", "pass")
     assert [one["metadata"]["name"] for one in jobs.started].count(manifest["metadata"]["name"]) == 1

@@ -47,10 +47,27 @@ def test_contains(live, wanted, same):
 def test_surely_unchanged_needs_the_hash_and_every_field():
     wanted = o.marked(obj(data={"a": "1"}))
     live = {**o.marked(obj(data={"a": "1"})), "apiVersion": "v1", "status": {}}
-    assert o.surely_unchanged(live, wanted)
-    assert not o.surely_unchanged(None, wanted)
-    assert not o.surely_unchanged({**live, "data": {"a": "changed by hand"}}, wanted)
-    assert not o.surely_unchanged(live, o.marked(obj(data={})))
+    assert unchanged(live, wanted)
+    assert not unchanged(None, wanted)
+    assert not unchanged({**live, "data": {"a": "changed by hand"}}, wanted)
+    assert not unchanged(live, o.marked(obj(data={})))
+
+
+def unchanged(live, wanted, owned=""):
+    return o.surely_unchanged(live, wanted, owned, "hsc.jit")
+
+
+def test_surely_unchanged_by_the_fields_that_we_still_own():
+    """The server writes 1000m as 1: no value proves it, our entry does; whoever takes a field out of it is seen."""
+    wanted = o.marked(obj(spec={"cpu": "1000m"}))
+    live = {**o.marked(obj(spec={"cpu": "1000m"})), "spec": {"cpu": "1"}}
+    live["metadata"]["managedFields"] = [{"manager": "hsc.jit", "operation": "Apply", "fieldsV1": {"f:spec": {"f:cpu": {}}}}]
+    owned = o.ownership(live, "hsc.jit")
+    assert not unchanged(live, wanted)
+    assert unchanged(live, wanted, owned)
+    assert not unchanged(live, o.marked(obj(spec={"cpu": "2"})), owned)
+    live["metadata"]["managedFields"][0]["fieldsV1"] = {"f:spec": {}}
+    assert not unchanged(live, wanted, owned)
 
 
 def test_a_secrets_values_are_never_shown_but_a_change_is():

@@ -46,7 +46,7 @@ def test_only_what_we_applied_is_pruned():
     ("problem", "verdict", "words"),
     [
         (ApiProblem(409, "Conflict", 'conflict with "kubectl-edit": .spec.replicas'), "fail", "release_force_conflicts"),
-        (ApiProblem(422, "Invalid", "spec: Forbidden: updates to statefulset spec are forbidden"), "fail", "template"),
+        (ApiProblem(422, "Invalid", "spec: Forbidden: updates to statefulset spec are forbidden"), "fail", "--cascade=orphan"),
         (ApiProblem(422, "Invalid", "spec.template: field is immutable"), "fail", "--cascade=orphan"),
         (ApiProblem(403, "Forbidden", "exceeded quota"), "fail", "quota"),
         (ApiProblem(500, "", "failed to create typed patch object: .spec.x: field not declared in schema"), "fail", "template"),

@@ -94,7 +94,6 @@ def run(server, objects=(WEB,), **changes):
         "lease_namespace": "default",
         "field_manager": "hsc.jit",
         "force_conflicts": False,
-        "window": None,
         "now": datetime.now(UTC),
     }
     return look(server, Asked(**{**settings, **changes}), Progress())

@@ -44,7 +44,8 @@ def judge(obj, *pods, events=(), **more):
     [
         (waiting("ImagePullBackOff", "not found"), "ImagePullBackOff: not found", "release_images", 0),
         (waiting("ErrImagePull", "manifest unknown"), "ErrImagePull: manifest unknown", "release_images", 0),
-        (waiting("ErrImagePull", "i/o timeout"), "i/o timeout", "release_images", 5),
+        (waiting("ErrImagePull", "i/o timeout"), "i/o timeout", "release_images", 45),
+        (waiting("ImagePullBackOff", "rpc error: connection refused"), "connection refused", "release_images", 45),
         (waiting("InvalidImageName", "bad"), "InvalidImageName", "release_images", 0),
         (waiting("CreateContainerConfigError", 'couldn\'t find key "redis-url"'), "redis-url", "key", 1),
         (waiting("CrashLoopBackOff", restarts=2, last={"exitCode": 3, "reason": "Error"}), "exit code 3, restarted 2", "log", 0),
@@ -60,7 +61,6 @@ def judge(obj, *pods, events=(), **more):
             "requests",
             3,
         ),
-        (pod(phase="Failed", reason="Evicted", message="node was low on memory"), "Evicted", "", 0),
     ],
 )
 def test_terminal_states_are_seen_with_their_reason(broken, words, next_step, within_seconds):
@@ -174,3 +174,74 @@ def test_autoscaler_without_metrics_is_no_failure_but_without_target_it_is():
 def test_what_has_no_readiness_is_ready_and_what_is_not_there_is_waited_for():
     assert judge({"kind": "ConfigMap", "metadata": {"name": "c"}}).status == "ready"
     assert judge(None).status == "waiting"
+
+
+def evicted(name):
+    return pod(name, phase="Failed", reason="Evicted", message="node was low on memory")
+
+
+def test_an_evicted_pod_beside_its_replacement_is_no_failure_and_three_are():
+    assert judge(deployment(), evicted("a"), evicted("b"), ready_pod()).status == "waiting"
+    assert (
+        judge(deployment(updatedReplicas=2, replicas=2, availableReplicas=2), evicted("a"), ready_pod(), ready_pod("web-2")).status
+        == "ready"
+    )
+    state = judge(deployment(), evicted("a"), evicted("b"), evicted("c"))
+    assert (state.status, "Evicted: node was low on memory" in state.reason) == ("failed", True)
+
+
+def by(manager, fields):
+    return [{"manager": manager, "operation": "Update", "time": "2026-11-25T09:30:00Z", "fieldsV1": fields}]
+
+
+def test_a_paused_deployment_is_told_with_who_paused_it():
+    paused = deployment()
+    paused["spec"]["paused"] = True
+    paused["metadata"]["managedFields"] = by("kubectl-rollout", {"f:spec": {"f:paused": {}}})
+    state = judge(paused, ready_pod())
+    assert state.status == "failed"
+    assert "spec.paused (set by kubectl-rollout, 2026-11-25T09:30:00Z)" in state.reason
+    done = deployment(updatedReplicas=2, replicas=2, availableReplicas=2)
+    done["spec"]["paused"] = True
+    assert judge(done).status == "ready", "a pause with nothing to do holds nothing back"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        ({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}, "rollingUpdate.partition 1"),
+        ({"type": "OnDelete"}, "updateStrategy OnDelete"),
+    ],
+)
+def test_a_stateful_set_that_keeps_old_pods_is_never_ready(strategy, words):
+    status = {
+        "observedGeneration": 1,
+        "replicas": 1,
+        "readyReplicas": 1,
+        "updatedReplicas": 0,
+        "currentRevision": "a",
+        "updateRevision": "b",
+    }
+    metadata = {"name": "redis", "uid": "s", "generation": 1}
+    redis = {"kind": "StatefulSet", "metadata": metadata, "spec": {"replicas": 1, "updateStrategy": strategy}, "status": status}
+    state = r.assess(redis, r.World())
+    assert state.status == "failed"
+    assert words in state.reason
+    redis["status"] = {**status, "updatedReplicas": 1, "currentRevision": "b"}
+    assert r.assess(redis, r.World()).status == "ready"
+
+
+def test_the_event_tells_why_an_image_is_not_pulled_where_the_status_does_not():
+    broken = waiting("ImagePullBackOff", "Back-off pulling image")
+    state = judge(deployment(), broken, events=[event(broken, "Failed", "manifest unknown")])
+    assert (state.status, state.grace) == ("failed", 0.0)
+    assert "manifest unknown" in state.reason
+
+
+def test_a_pod_without_room_waits_while_others_leave():
+    conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: Insufficient cpu."}]
+    without, leaving = pod(conditions=conditions), ready_pod("old")
+    leaving["metadata"] |= {"deletionTimestamp": "now", "ownerReferences": [{"uid": "old"}]}
+    state = judge(deployment(), without, leaving)
+    assert (state.status, "the room of 1 pods that are ending" in state.reason) == ("waiting", True)
+    assert judge(deployment(), without).status == "failed"

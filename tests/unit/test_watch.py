@@ -15,34 +15,52 @@ POD = {
 }
 
 
+class Script:
+    """A mirror that shows one entry of the script after the other, one a second; the last for ever. A problem in it is one for so long."""
+
+    def __init__(self, clock, script):
+        self.clock, self.script, self.turn = clock, list(script), 0
+
+    def __call__(self, cluster, sources):
+        self.sources = sources
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    @property
+    def now(self):
+        return self.script[min(self.turn, len(self.script) - 1)]
+
+    @property
+    def problem(self):
+        return self.now if isinstance(self.now, Exception) else None
+
+    def objects(self, name):
+        return self.now.get(self.sources[name][0], [])
+
+    def wait(self, _seconds):
+        self.turn += 1
+        self.clock[0] += 1
+
+
 class FakeCluster:
-    """Answers lists from ``script``: one entry a poll, the last for ever. An exception in it is raised."""
-
     namespace = "ns"
-
-    def __init__(self, *script):
-        self.script, self.turn = list(script), -1
 
     def namespaced(self, plural, api="/api/v1", namespace=None):
         return plural
-
-    def list(self, path, **query):
-        if path == "jobs":
-            self.turn += 1
-        now = self.script[min(max(self.turn, 0), len(self.script) - 1)]
-        if isinstance(now, Exception):
-            raise now
-        return now.get(path, [])
 
     def logs(self, *_, **__):
         return "first\nlast words"
 
 
 def wait(*script, seconds=30.0):
-    clock = [0.0]
-    cluster = FakeCluster(*script)
+    clock, cluster = [0.0], FakeCluster()
     kinds = Kinds(cluster, {("batch/v1", "Job"): Resource("/apis/batch/v1", "batch", "jobs", True)})
-    watch = Watch(cluster, kinds, Progress(), lambda: clock[0], lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    watch = Watch(cluster, kinds, Progress(), lambda: clock[0], Script(clock, script))
     return watch.wait([JOB, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}], seconds), clock[0]
 
 
@@ -64,9 +82,28 @@ def test_a_failure_is_told_after_its_grace_with_the_log():
     assert finding.evidence["pod"] == "j-1"
 
 
-def test_a_failure_that_heals_within_its_grace_is_none():
-    (finding,), _ = wait({**job(), "pods": [POD]}, job(), {**job(), "pods": [POD]}, job("Complete"))
+def test_a_failure_that_heals_within_its_grace_is_none_but_is_told():
+    (finding, warning), _ = wait({**job(), "pods": [POD]}, job(), {**job(), "pods": [POD]}, job("Complete"))
+    assert (finding.verdict, warning.verdict) == ("pass", "warn")
+    assert "Job j recovered by itself: pod j-1: container c: CreateContainerConfigError" in warning.message
+
+
+def test_a_restart_meanwhile_is_told_and_an_older_one_is_not():
+    def pods(*restarts):
+        return [
+            {**POD, "metadata": {"name": f"p{n}"}, "status": {"containerStatuses": [{"name": "c", "restartCount": count}]}}
+            for n, count in enumerate(restarts)
+        ]
+
+    (_, warning), _ = wait({**job(), "pods": pods(4, 0)}, {**job("Complete"), "pods": pods(4, 1)})
+    assert "Pod p1: container c was restarted 1 times" in warning.message
+
+
+def test_old_pods_that_still_end_are_no_hang_and_are_told():
+    ending = {"metadata": {"name": "old", "deletionTimestamp": "now", "deletionGracePeriodSeconds": 90}}
+    (finding,), _ = wait({**job("Complete"), "pods": [ending]})
     assert finding.verdict == "pass"
+    assert "Old pods that still end, out of the endpoints: 1, for at most 90 s." in finding.message
 
 
 def test_the_time_is_over():

@@ -1,4 +1,4 @@
-"""Fixtures of the tests on a real cluster: the local one (`make cluster`), or the one that HSC_TEST_KUBECONFIG names."""
+"""A real cluster and the product in it: the local one (`make deploy`), or the one that HSC_TEST_KUBECONFIG and HSC_TEST_URL name."""
 
 import json
 import os
@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster, connect
 from waiting import until
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +53,9 @@ def namespace(kubeconfig):
 @pytest.fixture
 def cluster(kubeconfig, namespace) -> Cluster:
     return connect({"kubeconfig": kubeconfig, "namespace": namespace})
+
+
+@pytest.fixture(scope="session")
+def door() -> str:
+    """Where users reach the product."""
+    return os.environ.get("HSC_TEST_URL", "http://127.0.0.1:8000")

@@ -1,0 +1,9 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""Live progress of hsc.jit.drift_check."""
+
+from ansible_collections.hsc.jit.plugins.plugin_utils._follow import ProgressAction
+
+
+class ActionModule(ProgressAction):
+    """Shows the progress of hsc.jit.drift_check."""

@@ -1,0 +1,244 @@
+"""hsc.jit.release beside helm, kubectl and kubernetes.core: the same objects first created, unchanged, and with a fifth of them changed.
+
+    PYTHONPATH=.collections .venv/bin/python tests/bench/apply.py --set product --rounds 5
+    PYTHONPATH=.collections .venv/bin/python tests/bench/apply.py --set 1000 --rounds 5
+
+What is measured: wall seconds of a whole process, from its start to its end. The tools take turns, their order changes from round to round,
+each round has new namespaces; the ratio is a tool's time divided by ours of the same round. Requests are counted in a round of its own
+through a proxy (which makes everything slower, so that round is not timed). None of the others waits or checks anything; ours waits until
+the controllers have seen every object, and keeps a record.
+
+helm: `go install helm.sh/helm/v4/cmd/helm@latest`, or --helm PATH; without it, it is left out. kubernetes.core comes with Ansible.
+"""
+
+import argparse
+import copy
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+from ansible_collections.hsc.jit.plugins.module_utils import _manifests
+from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+from counting_proxy import counting
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+SCENES = ("first", "unchanged", "a fifth changed")
+NO_ROUND = ("kubernetes.core, a task for each object",)  # of 1000 objects: a quarter of an hour
+
+
+def settings(count):
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": f"settings-{number:04}"},
+            "data": {"number": str(number), "text": "x" * 200},
+        }
+        for number in range(count)
+    ]
+
+
+def product():
+    """The product's own objects that lie in a namespace, as `make render` writes them; their pods are left out, so that none is started."""
+    found = []
+    for path in sorted((ROOT / "kubernetes/local").glob("*.yaml")):
+        for obj in yaml.safe_load_all(path.read_text()):
+            obj["metadata"].pop("namespace", None)
+            if obj["kind"] in ("Namespace", "ClusterRole", "ClusterRoleBinding", "Job", "RoleBinding", "Role"):
+                continue
+            if obj["kind"] in ("Deployment", "StatefulSet"):
+                obj["spec"]["replicas"] = 0
+            if obj["kind"] == "CronJob":
+                obj["spec"]["suspend"] = True
+            if obj["kind"] != "HorizontalPodAutoscaler":
+                found.append(obj)
+    for service in (obj for obj in found if obj["kind"] == "Service"):
+        service["spec"] = {name: value for name, value in service["spec"].items() if name != "type"}
+        for port in service["spec"]["ports"]:
+            port.pop("nodePort", None)
+    return found
+
+
+def changed(objects):
+    """Every fifth object with another value."""
+    copied = copy.deepcopy(objects)
+    for obj in copied[::5]:
+        obj["metadata"].setdefault("labels", {})["round"] = "changed"
+    return copied
+
+
+class Tool:
+    """A way to bring objects into a namespace. prepare writes the files, command is what is timed."""
+
+    def __init__(self, name, prepare, command):
+        self.name, self.prepare, self.command = name, prepare, command
+
+
+def playbook(folder, tasks):
+    (folder / "play.yml").write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+
+
+def ours(folder, objects, namespace):
+    stamped = [_manifests.stamp(copy.deepcopy(obj), "30-all", namespace) for obj in objects]
+    (folder / "objects.json").write_text(json.dumps(stamped))
+    read = "{{ lookup('ansible.builtin.file', '" + str(folder / "objects.json") + "') | from_json }}"
+    playbook(folder, [{"hsc.jit.release": {"objects": read, "namespace": namespace, "kubeconfig": "{{ kubeconfig }}"}}])
+
+
+def one_task(folder, objects, namespace):
+    (folder / "all.yaml").write_text(yaml.safe_dump_all(objects))
+    task = {"src": str(folder / "all.yaml"), "namespace": namespace, "apply": True, "kubeconfig": "{{ kubeconfig }}"}
+    playbook(folder, [{"kubernetes.core.k8s": task}])
+
+
+def task_each(folder, objects, namespace):
+    task = {"definition": "{{ item }}", "namespace": namespace, "apply": True, "kubeconfig": "{{ kubeconfig }}"}
+    (folder / "objects.json").write_text(json.dumps(objects))
+    read = "{{ lookup('ansible.builtin.file', '" + str(folder / "objects.json") + "') | from_json }}"
+    playbook(folder, [{"kubernetes.core.k8s": task, "loop": read, "loop_control": {"label": "-"}}])
+
+
+def manifest(folder, objects, namespace):
+    (folder / "all.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+
+def chart(folder, objects, namespace):
+    (folder / "templates").mkdir(exist_ok=True)
+    (folder / "Chart.yaml").write_text("apiVersion: v2\nname: bench\nversion: 1.0.0\n")
+    text = yaml.safe_dump_all(objects)
+    (folder / "templates/all.yaml").write_text(text.replace("{{", '{{ "{{" }}'))  # a brace of an alert's text is none of helm's
+
+
+def tools(kubectl, helm):
+    """What each tool is started with: (folder of its files, namespace, kubeconfig) -> words."""
+
+    def with_kubectl(*words):
+        return lambda folder, namespace, kubeconfig: [
+            kubectl, f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", "apply", *words, "-f", str(folder / "all.json")
+        ]  # fmt: skip
+
+    def with_ansible(folder, _namespace, kubeconfig):
+        return [
+            str(BIN / "ansible-playbook"),
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            str(folder / "play.yml"),
+            "-e",
+            f"kubeconfig={kubeconfig}",
+        ]
+
+    def with_helm(folder, namespace, kubeconfig):
+        return [helm, f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", "upgrade", "--install", "bench", str(folder)]
+
+    found = [
+        Tool("hsc.jit.release", ours, with_ansible),
+        Tool("kubectl apply --server-side", manifest, with_kubectl("--server-side", "--force-conflicts")),
+        Tool("kubectl apply", manifest, with_kubectl()),
+        Tool("kubernetes.core, one task", one_task, with_ansible),
+        Tool("kubernetes.core, a task for each object", task_each, with_ansible),
+    ]
+    return [*found, Tool("helm upgrade --install", chart, with_helm)] if helm else found
+
+
+def timed(tool, folder, objects, namespace, kubeconfig):
+    tool.prepare(folder, objects, namespace)
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"}
+    with (folder / "log").open("w") as log:
+        began = time.monotonic()
+        done = subprocess.run(
+            tool.command(folder, namespace, kubeconfig),
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            check=False,
+        )
+    seconds = time.monotonic() - began
+    if done.returncode:
+        sys.exit(f"{tool.name}: {(folder / 'log').read_text()[-2000:]}")
+    return seconds
+
+
+def scenes(tool, objects, cluster, kubeconfig, note):
+    """note(scene, work) carries each of the three out, in a namespace of its own."""
+    namespace = f"bench-{time.monotonic_ns() % 10**9}"
+    cluster.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": {"app.kubernetes.io/managed-by": "hsc.jit-bench"}}})
+    with tempfile.TemporaryDirectory() as path:
+        for scene, wanted in zip(SCENES, (objects, objects, changed(objects)), strict=True):
+            note(scene, lambda wanted=wanted: timed(tool, Path(path), wanted, namespace, kubeconfig))
+    return namespace
+
+
+def through(address):
+    """A kubeconfig for the proxy, which has the credentials."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": address}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+
+
+def main():
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--set", default="product", help="product, or a number of ConfigMaps")
+    asked.add_argument("--rounds", type=int, default=5)
+    asked.add_argument("--kubeconfig", default="/var/lib/hsc-jit-local/kubeconfig")
+    asked.add_argument("--helm", default=shutil.which("helm") or shutil.which("helm", path=str(Path.home() / "go/bin")))
+    given = asked.parse_args()
+    objects = product() if given.set == "product" else settings(int(given.set))
+    kubectl = shutil.which("kubectl") or str(Path(given.kubeconfig).parent / "bin/kubectl")
+    chosen = [tool for tool in tools(kubectl, given.helm) if given.set == "product" or tool.name not in NO_ROUND]
+    cluster, times, namespaces, requests = connect({"kubeconfig": given.kubeconfig}), {}, [], {}
+    try:
+        for number in range(given.rounds):
+            for tool in chosen[number % len(chosen) :] + chosen[: number % len(chosen)]:
+                note = lambda scene, work, tool=tool: times.setdefault((tool.name, scene), []).append(work())  # noqa: E731
+                namespaces.append(scenes(tool, objects, cluster, given.kubeconfig, note))
+            print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
+        with counting(given.kubeconfig) as (address, counted), tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump(through(address), file)
+            file.flush()
+            for tool in chosen:
+
+                def note(scene, work, tool=tool):
+                    counted.clear()
+                    work()
+                    requests[tool.name, scene] = dict(counted)
+
+                namespaces.append(scenes(tool, objects, cluster, file.name, note))
+    finally:
+        for namespace in namespaces:
+            cluster.delete(f"/api/v1/namespaces/{namespace}")
+    print(table(chosen, objects, times, requests, given.rounds))
+
+
+def table(chosen, objects, times, requests, rounds):
+    lines = [f"{len(objects)} objects, {rounds} rounds: median seconds (lowest to highest), ratio to ours in the same round, requests.", ""]
+    lines += ["| | " + " | ".join(SCENES) + " |", "| --- |" + " --- |" * len(SCENES)]
+    for tool in chosen:
+        cells = []
+        for scene in SCENES:
+            seconds, base = times[tool.name, scene], times["hsc.jit.release", scene]
+            ratio = statistics.median(one / ours for one, ours in zip(seconds, base, strict=True))
+            count = " ".join(f"{method} {number}" for method, number in sorted(requests[tool.name, scene].items()))
+            cells.append(f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f}), x {ratio:.1f}; {count}")
+        lines.append(f"| {tool.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""An API server on loopback that counts: plain HTTP in, the real server with the kubeconfig's credentials behind it."""
+
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+
+
+@contextmanager
+def counting(kubeconfig):
+    """(address, Counter of methods; WATCH counted by itself). For counting only: it makes every request slower."""
+    cluster, counted, lock = connect({"kubeconfig": kubeconfig}), Counter(), threading.Lock()
+
+    class Forward(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def forward(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            with lock:
+                counted["WATCH" if "watch=true" in self.path else self.command] += 1
+            kept = {
+                name: value for name, value in self.headers.items() if name.lower() not in ("host", "content-length", "accept-encoding")
+            }
+            answer = cluster.pool.request(
+                self.command, cluster.server + self.path, body=body, headers=kept, preload_content=False, retries=False, timeout=60
+            )
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            try:
+                for chunk in answer.stream(65536):
+                    self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+                self.wfile.write(b"0\r\n\r\n")
+            except OSError:
+                self.close_connection = True  # whoever watched has enough
+            finally:
+                answer.close()
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Forward)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", counted
+    finally:
+        server.shutdown()

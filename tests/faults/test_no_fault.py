@@ -1,0 +1,96 @@
+"""What looks like a fault and heals by itself is no reason to put anything back: it is told, and the release is good."""
+
+import pytest
+from small_release import container, python, run
+from waiting import until
+
+pytestmark = pytest.mark.cluster
+
+
+def deployed(base, small):
+    """(seconds, warnings) of a release that must be good."""
+    outcome, seconds = run(base.cluster, "present", objects=small.objects(base.cluster.namespace))
+    assert [finding.verdict for finding in outcome.findings if finding.verdict != "warn"] == ["pass", "pass"], outcome.findings
+    assert outcome.facts["release"]["status"] == "deployed"
+    return seconds, [finding.message for finding in outcome.findings if finding.verdict == "warn"]
+
+
+ONCE = """
+import pathlib, sys
+mark = pathlib.Path("/shared/started")
+if not mark.exists():
+    mark.touch()
+    sys.exit("the broker is not there yet")
+"""
+
+
+def test_a_container_that_ends_once_and_then_serves(base, seen):
+    from small_release import SERVE
+
+    small = base.small()
+    small.pod["volumes"] = [{"name": "shared", "emptyDir": {}}]
+    small.one.update(command=python(ONCE + SERVE), volumeMounts=[{"name": "shared", "mountPath": "/shared"}])
+    seconds, warnings = deployed(base, small)
+    assert any("container web was restarted 1 times meanwhile" in message for message in warnings), warnings
+    seen("each container ends once, then serves (no fault)", warnings[0][:200], seconds, 60, "the new release")
+    base.deploy()
+
+
+def test_a_slow_start_is_not_a_failure(base, seen):
+    from small_release import SERVE
+
+    small = base.small()
+    small.one["command"] = python("import time; time.sleep(12)\n" + SERVE)
+    seconds, warnings = deployed(base, small)
+    assert seconds > 20, "two pods, one after the other"
+    seen("pods that need 12 s to start (no fault)", "ready", seconds, 60, "the new release")
+    assert warnings == []
+    base.deploy()
+
+
+def test_an_evicted_pod_beside_its_replacement(base, seen):
+    """It writes more than its volume may hold; the kubelet evicts it, and its replacement is well."""
+    small = base.small()
+    small.pod["volumes"] = [{"name": "scratch", "emptyDir": {"sizeLimit": "1Mi"}}]
+    small.one["volumeMounts"] = [{"name": "scratch", "mountPath": "/scratch"}]
+    deployed(base, small)
+    pod = next(one for one in base.pods() if one["metadata"]["labels"]["app"] == "web")["metadata"]["name"]
+    base.cluster.exec(pod, "web", ["python", "-c", "open('/scratch/x', 'wb').write(bytes(5_000_000))"])
+    path = base.cluster.namespaced(f"pods/{pod}")
+    until(lambda: (base.cluster.find(path) or {"status": {"phase": "Failed"}})["status"]["phase"] == "Failed", 120)
+    small.settings["data"]["NEW"] = "1"
+    seconds, _ = deployed(base, small)
+    seen("evicted pod beside its replacement (no fault)", "ready", seconds, 60, "the new release")
+    base.deploy()
+
+
+def test_old_pods_that_take_their_time_to_end(base, seen):
+    small = base.small()
+    small.pod["terminationGracePeriodSeconds"] = 25
+    small.one["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", "20"]}}}
+    deployed(base, small)
+    small.settings["data"]["NEW"] = "1"
+    outcome, seconds = run(base.cluster, "present", objects=small.objects(base.cluster.namespace))
+    (ready,) = [finding for finding in outcome.findings if finding.id == "RO-02"]
+    assert "Old pods that still end, out of the endpoints" in ready.message
+    seen("old pods that need 20 s to end (no fault)", ready.message, seconds, 20, "the new release; old pods out of the endpoints")
+    assert seconds < 20
+    base.deploy()
+
+
+def test_a_claim_that_only_a_cron_job_uses_is_not_waited_for(base, seen):
+    small = base.small()
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}}
+    small.more.append({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "later"}, "spec": spec})
+    one = container(small.image, name="job", command=python("pass"), envFrom=None, ports=None, readinessProbe=None)
+    from small_release import POD
+
+    pod = {
+        "restartPolicy": "Never", "securityContext": POD, "containers": [one],
+        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "later"}}],
+    }  # fmt: skip
+    job = {"schedule": "0 2 * * *", "jobTemplate": {"spec": {"template": {"spec": pod}}}}
+    small.more.append({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "later"}, "spec": job})
+    seconds, _ = deployed(base, small)
+    seen("claim that waits for a CronJob (no fault)", "ready", seconds, 10, "the new release")
+    base.deploy()
