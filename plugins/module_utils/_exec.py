@@ -15,15 +15,15 @@ import contextlib
 import io
 import json
 import select
-import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
+from ansible_collections.hsc.jit.plugins.module_utils import _connection
 from ansible_collections.hsc.jit.plugins.module_utils._api_problem import ApiProblem, problem_of
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class _Link:
         from websockets.uri import parse_uri
 
         uri = parse_uri(cluster.server.replace("http", "ws", 1) + path)
-        self.socket = _connect(cluster)
+        self.socket = _connection.open_socket(cluster.api_client.configuration)
+        self.socket.setblocking(False)
         self.protocol = ClientProtocol(uri, subprotocols=[Subprotocol("v5.channel.k8s.io")], max_size=None)
         request = self.protocol.connect()
         request.headers.update(cluster.authorize())
@@ -142,29 +143,6 @@ class _Link:
             self.protocol.receive_eof()
             self._ended = True
         return self.protocol.events_received()
-
-
-def _connect(cluster: Cluster) -> socket.socket:
-    address = urlsplit(cluster.server)
-    host = address.hostname or ""
-    plain = socket.create_connection((host, address.port or (443 if address.scheme == "https" else 80)), _OPEN_SECONDS)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    context = _ssl_context(cluster)
-    connected = context.wrap_socket(plain, server_hostname=host) if context else plain
-    connected.setblocking(False)
-    return connected
-
-
-def _ssl_context(cluster: Cluster) -> ssl.SSLContext | None:
-    if not cluster.server.startswith("https"):
-        return None
-    settings = cluster.api_client.configuration
-    context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
-    if not settings.verify_ssl:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if settings.cert_file:
-        context.load_cert_chain(settings.cert_file, settings.key_file)
-    return context
 
 
 def _converse(link: _Link, stdin: bytes | Path, stdout: Path | None, deadline: float, what: str) -> ExecResult:

@@ -98,6 +98,7 @@ def start(keeper: Keeper, mark: str) -> None:
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)  # Ansible waits until the module's output is closed
         keeper.cluster.pool.clear()  # a TLS connection cannot be shared with the parent
+        keeper.cluster = keeper.cluster.impatient()  # meanwhile the run may end
         keep(keeper, lambda: not has_ended(mark), keeper.sleep)
     finally:
         os._exit(0)

@@ -27,7 +27,7 @@ class Mirror:
     """``with Mirror(cluster, {name: source}) as mirror``. ApiProblem: one of them can never be listed (no right, no such kind)."""
 
     def __init__(self, cluster: Cluster, sources: Mapping[Hashable, Source]) -> None:
-        self.cluster, self.sources = cluster, dict(sources)
+        self.cluster, self.sources = cluster.impatient(), dict(sources)
         self._objects: dict[Hashable, dict[str, dict[str, Any]]] = {name: {} for name in self.sources}
         self._problems: dict[Hashable, ApiProblem] = {}
         self._changed, self._ended = threading.Event(), threading.Event()

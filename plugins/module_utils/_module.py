@@ -76,6 +76,7 @@ def run(spec: Mapping[str, Any], work: Callable[[Context], Outcome], *, cluster:
         waivers = _waiver.parse(module.params["waivers"])
         if cluster:
             context.cluster = connect(module.params)
+            context.cluster.on_wait = lambda words: context.progress.say("API server", detail=words)
         outcome = work(context)
         outcome.findings = _waiver.applied(outcome.findings, waivers, context.now().date())
     except (Problem, ApiProblem, ValueError) as error:

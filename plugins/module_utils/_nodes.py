@@ -12,6 +12,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, V
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import size
 
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+_CLOCK_SECONDS = 30  # by which two clocks may differ; the server says its own in whole seconds
 _OLDEST_KUBELET = 3  # minor versions behind the API server that Kubernetes supports; a newer kubelet never
 
 
@@ -24,6 +25,15 @@ def check_nodes(nodes: Sequence[Mapping[str, Any]], server: Mapping[str, Any]) -
     evidence["api_server"] = server["gitVersion"]
     ready = f"{len(nodes)} of {len(nodes)} nodes are Ready without pressure (API server {server['gitVersion']})."
     return bad or [Finding("PF-01", "pass", ready, evidence)]
+
+
+def check_clock(skew_seconds: float) -> list[Finding]:
+    """PF-01 of this machine's clock, which judges certificates, ages and windows. skew: by how much it is ahead of the API server's."""
+    if abs(skew_seconds) <= _CLOCK_SECONDS:
+        return []
+    message = f"This machine's clock differs from the API server's by {skew_seconds:+,.0f} s; ages and certificates are judged by it."
+    step = "Set the clock (timedatectl, chronyc tracking); until then believe no row that speaks of a time."
+    return [Finding("PF-01", "fail", message, {"skew_seconds": round(skew_seconds), "allowed_seconds": _CLOCK_SECONDS}, step)]
 
 
 def _node(node: Mapping[str, Any], server: Mapping[str, Any]) -> list[Finding]:

@@ -138,7 +138,11 @@ def _pf01(one: Look) -> list[Finding]:
     nodes, metrics = _value(answers["nodes"]), answers["metrics"]
     needed_by = [title(hpa) for hpa in of_kind(one.asked.objects, "HorizontalPodAutoscaler")]
     status, items = (metrics.status, 0) if isinstance(metrics, ApiProblem) else (200, len(metrics))
-    found = _nodes.check_nodes(nodes, _value(answers["version"])) + _nodes.check_metrics(needed_by, status, items)
+    found = (
+        _nodes.check_clock(cluster.clock_skew)
+        + _nodes.check_nodes(nodes, _value(answers["version"]))
+        + _nodes.check_metrics(needed_by, status, items)
+    )
     pods = answers["pods"]
     if isinstance(pods, ApiProblem) and pods.status == 403:
         return [

@@ -32,6 +32,8 @@ class PodState:
 _FINAL_PULL = ("not found", "manifest unknown", "unauthorized", "denied", "no match for platform", "invalid reference")
 # Seconds for which a registry may be away: the kubelet tries again after 10 and after 30.
 _REGISTRY_AWAY = 45.0
+# Seconds for which a volume may refuse itself: a kubelet that asks for a claim before the node authorizer knows the pod waits 16.
+_VOLUME_LATE = 45.0
 # Reasons of a container that waits without having failed.
 STARTING = {"ContainerCreating": "pulling image or mounting volumes", "PodInitializing": "waits for its init containers"}
 _IMAGE = "Check release_images: does the registry have this digest, and may the node pull it?"
@@ -133,7 +135,8 @@ def _blocked(pod: Object, last_event: LastEvent) -> PodState | None:
     name = pod["metadata"]["name"]
     if message := last_event(pod, "FailedMount", "FailedAttachVolume"):
         missing = "not found" in message or "references non-existent" in message
-        return PodState("failed", f"FailedMount: {message}", _CONFIG if missing else "Check the volume.", 1.0 if missing else 15.0, name)
+        step, grace = (_CONFIG, 1.0) if missing else ("Check the volume.", _VOLUME_LATE)
+        return PodState("failed", f"FailedMount: {message}", step, grace, name)
     if message := last_event(pod, "FailedCreatePodSandBox"):
         return PodState("failed", f"FailedCreatePodSandBox: {message}", "Check the node's network plugin and runtime.", 10.0, name)
     return None

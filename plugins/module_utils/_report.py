@@ -2,9 +2,9 @@
 # Apache License 2.0 (see LICENSE)
 """One run's checklist out of its journal: a dict, written as ``checklist.json``, of which every other report is made. Pure: no I/O.
 
-``{"schema_version", "environment", "run", "url", "verdict", "headline", "reason", "check_mode", "started", "finished", "seconds", "totals",
-"rows": [{"id", "phase", "line", "proof", "runbook", "verdict", "reason", "findings"}], "changes", "phases", "way_back", "journal"}``.
-A row's verdict is that of its worst finding, or ``not run``.
+``{"schema_version", "environment", "run", "url", "verdict", "headline", "reason", "check_mode", "asked", "started", "finished", "seconds",
+"totals", "rows": [{"id", "phase", "line", "proof", "runbook", "verdict", "reason", "findings"}], "changes", "phases", "way_back",
+"journal"}``. A row's verdict is that of its worst finding, or ``not run``.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def build(entries: Sequence[Mapping[str, Any]], about: About) -> dict[str, Any]:
         "headline": _headline(verdict, next(row["findings"] for row in rows if row["id"] == "RO-03"), about.phases),
         "reason": reason,
         "check_mode": check_mode,
+        "asked": list(about.phases),
         "started": started,
         "finished": finished,
         "seconds": round((_time(finished) - _time(started)).total_seconds(), 1) if started and finished else 0.0,

@@ -27,6 +27,23 @@ def read_journal(path: Path) -> tuple[list[dict[str, Any]], str]:
     return entries, ""
 
 
+def previous_verdict(folder: Path, checklist: Mapping[str, Any]) -> str:
+    """Of the newest report beside this one that is of the same environment and asks the same rows; empty if there is none."""
+    earlier = sorted((path for path in folder.parent.glob("*/checklist.json") if path.parent.name < folder.name), reverse=True)
+    for path in earlier:
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if _kind(found) == _kind(checklist):
+                return str(found["verdict"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # no report of ours, or half of one
+    return ""
+
+
+def _kind(checklist: Mapping[str, Any]) -> tuple[Any, ...]:
+    return checklist["environment"], checklist["check_mode"], checklist.get("asked")
+
+
 def write(checklist: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Write the four files beside the journal; their paths by name."""
     picture = folder / "page.png"

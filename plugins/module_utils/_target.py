@@ -10,13 +10,17 @@ its typed layer costs 20 ms an object and hides the server's reasons.
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ansible_collections.hsc.jit.plugins.module_utils import _exec
+from ansible_collections.hsc.jit.plugins.module_utils import _connection, _exec
 from ansible_collections.hsc.jit.plugins.module_utils._api_problem import ApiProblem, problem_of
 from ansible_collections.hsc.jit.plugins.module_utils._exec import ExecResult
 
@@ -29,6 +33,10 @@ TARGET_SPEC: dict[str, Any] = {
 }
 POOL_SIZE = 16  # parallel requests of one module; more only queues in the API server's fairness
 _TIMEOUT = 30.0
+_AGAIN = 1.0  # seconds between two attempts
+_REPEATABLE = frozenset(
+    {"GET", "PATCH", "PUT", "DELETE"}
+)  # twice is as good as once: our patches say what shall be, not what shall be added
 _WATCH_GRACE = 5.0  # a watch that is silent for so long after its end has died
 
 
@@ -42,6 +50,15 @@ class Cluster:
     authorize: Callable[[], dict[str, str]]
     api_client: Any = None  # kubernetes.client.ApiClient, for exec only
     requests: dict[str, int] = field(default_factory=dict)  # method -> how many were sent
+    # An API server that has answered once may be away for so long: a run that is half done must not end because it is restarted.
+    patience: float = 30.0
+    on_wait: Callable[[str], None] = lambda words: None
+    clock_skew: float = 0.0  # seconds by which this machine's clock is ahead of the server's, as the last answer said
+    answered: bool = False
+
+    def impatient(self) -> Cluster:
+        """The same connection, for those who wait in their own way."""
+        return replace(self, patience=0.0)
 
     def request(
         self,
@@ -53,8 +70,17 @@ class Cluster:
         content_type: str = "application/json",
         timeout: float = _TIMEOUT,
     ) -> bytes:
-        response = self._send(method, path, query, body, content_type, timeout, preload=True)
-        return bytes(response.data)
+        patience = self.patience if self.answered and method in _REPEATABLE else 0.0
+        began = time.monotonic()
+        while True:
+            try:
+                return bytes(self._send(method, path, query, body, content_type, timeout, preload=True).data)
+            except ApiProblem as problem:
+                waited = time.monotonic() - began
+                if problem.status not in (0, 429) or waited >= patience:
+                    raise
+                self.on_wait(f"away for {waited:.0f} s, at most {patience:.0f}: {problem.message}")
+                time.sleep(_AGAIN)
 
     def _send(
         self, method: str, path: str, query: Mapping[str, Any] | None, body: Any, content_type: str, timeout: float, *, preload: bool
@@ -75,6 +101,9 @@ class Cluster:
             response = self.pool.request(method, url, body=data, headers=headers, timeout=timeout, retries=False, preload_content=preload)
         except urllib3.exceptions.HTTPError as error:
             raise ApiProblem(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}") from error
+        self.answered = True
+        if date := response.headers.get("Date"):
+            self.clock_skew = time.time() - parsedate_to_datetime(date).timestamp()
         if response.status >= 400:
             raise problem_of(response.status, response.data if preload else response.read())
         return response
@@ -197,6 +226,7 @@ def connect(params: Mapping[str, Any]) -> Cluster:
             config.load_incluster_config(client_configuration=settings)
     except ConfigException as error:
         raise ValueError(f"No usable kubeconfig: {error}. Set release_kubeconfig and release_context.") from error
+    _as_kubectl(settings, path, params.get("context") or None)
     api_client = client.ApiClient(settings)
 
     def authorize() -> dict[str, str]:
@@ -207,6 +237,15 @@ def connect(params: Mapping[str, Any]) -> Cluster:
     return Cluster(
         settings.host.rstrip("/"), params.get("namespace") or "hsc-jit", api_client.rest_client.pool_manager, authorize, api_client
     )
+
+
+def _as_kubectl(settings: Any, path: str | None, context: str | None) -> None:
+    """What the library leaves out of a kubeconfig. ValueError: its client certificate is not valid now."""
+    if path or not _in_pod():
+        files = path or os.environ.get("KUBECONFIG") or "~/.kube/config"
+        settings.proxy = _connection.proxy_url(files, context) or settings.proxy
+        if problem := _connection.ended(settings, datetime.now(UTC)):
+            raise ValueError(f"kubeconfig {files}: {problem}. Renew it, or use another context (release_context).")
 
 
 def _in_pod() -> bool:

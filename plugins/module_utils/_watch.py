@@ -178,6 +178,7 @@ def _restarts(pods: Sequence[Object]) -> dict[tuple[str, str], int]:
 
 def _claims_used(objects: Sequence[Object]) -> frozenset[str]:
     """Claims that a running workload of the set mounts now; a CronJob's are bound when it first runs."""
-    templates = [pod_template(obj) or {} for obj in objects if obj["kind"] != "CronJob"]
+    running = [obj for obj in objects if obj["kind"] != "CronJob" and (obj.get("spec") or {}).get("replicas") != 0]
+    templates = [pod_template(obj) or {} for obj in running]
     volumes = [volume for template in templates for volume in (template.get("spec") or {}).get("volumes") or []]
     return frozenset(volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume)

@@ -71,6 +71,15 @@ totals:
   returned: success
   type: dict
   sample: {pass: 21, skipped: 1, not run: 2}
+previous_verdict:
+  description: That of the last run before this one of the same environment and phases whose report lies beside it; empty if there is none.
+  returned: success
+  type: str
+  sample: go
+began_seconds:
+  description: When the run began, in seconds since 1970; C(ended_seconds) is its end.
+  returned: success
+  type: float
 last_hash:
   description: Hash of the journal's last entry, which has the reports' hashes. M(hsc.jit.evidence_check) says the same if nothing changed.
   returned: success
@@ -91,13 +100,14 @@ table:
   elements: list
 """
 
+from datetime import datetime
 from pathlib import Path
 
 from ansible_collections.hsc.jit.plugins.module_utils import _journal
 from ansible_collections.hsc.jit.plugins.module_utils._evidence import WRITTEN
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
 from ansible_collections.hsc.jit.plugins.module_utils._report import About, build
-from ansible_collections.hsc.jit.plugins.module_utils._report_files import read_journal, write
+from ansible_collections.hsc.jit.plugins.module_utils._report_files import previous_verdict, read_journal, write
 from ansible_collections.hsc.jit.plugins.module_utils._report_text import table
 from ansible_collections.hsc.jit.plugins.module_utils._snapshot import file_sha256
 
@@ -126,6 +136,9 @@ def work(context: Context) -> Outcome:
         last_hash = _journal.append(journal, context.now().isoformat(timespec="milliseconds"), "report", WRITTEN, files)["hash"]
     shown = {**{name: str(where) for name, where in context.params["open"].items()}, "report": paths["report.html"]}
     facts = {name: checklist[name] for name in ("verdict", "reason", "headline", "totals")}
+    finished = checklist["finished"] or context.now().isoformat()
+    began, ended = (datetime.fromisoformat(moment).timestamp() for moment in (checklist["started"] or finished, finished))
+    facts |= {"began_seconds": began, "ended_seconds": ended, "previous_verdict": previous_verdict(journal.parent, checklist)}
     lines = [list(line) for line in table(checklist, shown)]
     return Outcome(facts={**facts, "last_hash": last_hash, "folder": str(journal.parent), "paths": paths, "table": lines})
 

@@ -155,3 +155,22 @@ def test_a_field_that_holds_pods_back_is_named_with_whose_it_is(base, seen, name
             path, {"spec": {"updateStrategy": usual} if "store" in what else {"paused": False}}, fieldManager="kubectl-patch"
         )
         base.deploy()
+
+
+def test_what_the_bad_release_dropped_is_back_too(base, seen):
+    """It removes one object, changes another, and breaks the web pods: all three are as before."""
+    small = base.small()
+    small.more.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "dropped"}, "data": {"a": "1"}})
+    run(base.cluster, "present", objects=small.objects(base.cluster.namespace))
+    before, bad, run_id = base.specs(), base.small(), f"run-{secrets.token_hex(3)}"
+    bad.settings["data"]["NEW"] = "1"
+    bad.one["command"] = ["/usr/bin/none"]
+    outcome, seconds = run(base.cluster, "present", objects=bad.objects(base.cluster.namespace), run=run_id)
+    assert base.cluster.find(base.cluster.namespaced("configmaps/dropped")) is None
+    back = base.put_back(run_id)
+    assert base.specs() == before
+    assert base.cluster.get(base.cluster.namespaced("configmaps/dropped"))["data"] == {"a": "1"}
+    seen(
+        "release that drops an object and breaks another", outcome.findings[-1].message[:200], seconds, 8, f"all of it, after {back:.1f} s"
+    )
+    base.deploy()

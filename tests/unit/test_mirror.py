@@ -19,6 +19,9 @@ class FakeCluster:
     def __init__(self, *lists):
         self.lists, self.events, self.watched_from = list(lists), queue.Queue(), []
 
+    def impatient(self):
+        return self
+
     def list_at(self, path, **query):
         now = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
         if isinstance(now, Exception):

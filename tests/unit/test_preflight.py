@@ -165,3 +165,12 @@ def test_a_kind_that_is_not_served_is_named(server):
 
 def test_no_value_of_a_secret_leaves(server):
     assert "dmFsdWU=" not in str([one.as_dict() for one in run(server)])
+
+
+def test_a_clock_that_is_wrong_comes_before_all_that_it_judges(server):
+    server.clock_skew = 10_800.4
+    first = run(server)[0]
+    assert (first.id, first.verdict) == ("PF-01", "fail")
+    assert "differs from the API server's by +10,800 s" in first.message
+    server.clock_skew = -4.0
+    assert bad(run(server)) == []

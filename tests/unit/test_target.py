@@ -1,8 +1,11 @@
 import json
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from types import SimpleNamespace
 
 import pytest
 import urllib3
+from ansible_collections.hsc.jit.plugins.module_utils import _target
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster, connect
 
 
@@ -17,8 +20,9 @@ class Pool:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        status, body = answer
-        return SimpleNamespace(status=status, data=json.dumps(body).encode(), read=lambda: json.dumps(body).encode())
+        status, body, *headers = answer
+        text = json.dumps(body).encode()
+        return SimpleNamespace(status=status, data=text, read=lambda: text, headers=dict(headers))
 
 
 def cluster(*answers):
@@ -54,6 +58,54 @@ def test_no_connection_is_one_sentence_and_transient():
     with pytest.raises(ApiProblem, match="https://k:6443 does not answer") as caught:
         cluster(urllib3.exceptions.ProtocolError("connection refused")).get("/version")
     assert caught.value.transient
+
+
+@pytest.fixture
+def no_time(monkeypatch):
+    """sleep moves the clock, and nothing else does."""
+    clock = [0.0]
+    monkeypatch.setattr(_target.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(_target.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    return clock
+
+
+GONE = urllib3.exceptions.ProtocolError("connection refused")
+
+
+def test_a_server_that_has_answered_is_waited_for_and_that_is_said(no_time):
+    target, said = cluster((200, {}), GONE, GONE, (429, {"message": "too many"}), (200, {"kind": "Pod"})), []
+    target.on_wait = said.append
+    target.get("/version")
+    assert target.get("/x") == {"kind": "Pod"}
+    assert said[0].startswith("away for 0 s, at most 30: https://k:6443 does not answer")
+    assert no_time == [3.0]
+
+
+def test_at_most_for_its_patience_and_never_a_request_that_may_have_been_done(no_time):
+    target = cluster((200, {}), *[GONE] * 40)
+    target.get("/version")
+    with pytest.raises(ApiProblem, match="does not answer"):
+        target.get("/x")
+    assert no_time == [30.0]
+    with pytest.raises(ApiProblem):
+        target.create("/x", {})
+    with pytest.raises(ApiProblem):
+        target.impatient().get("/x")
+    assert no_time == [30.0], "neither waited"
+
+
+def test_a_refusal_is_no_absence(no_time):
+    target = cluster((200, {}), (503, {"message": "no endpoints"}))
+    target.get("/version")
+    with pytest.raises(ApiProblem, match="no endpoints"):
+        target.get("/x")
+
+
+def test_the_servers_clock_is_known_from_its_answers(monkeypatch):
+    monkeypatch.setattr(_target.time, "time", lambda: 1_795_500_000.0 + 10_800)
+    target = cluster((200, {}, ("Date", format_datetime(datetime.fromtimestamp(1_795_500_000, UTC), usegmt=True))))
+    target.get("/version")
+    assert target.clock_skew == 10_800
 
 
 def test_find_and_delete_know_that_nothing_is_there():

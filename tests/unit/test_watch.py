@@ -1,5 +1,6 @@
 """The shared wait, with a clock that only sleep moves."""
 
+from ansible_collections.hsc.jit.plugins.module_utils import _watch
 from ansible_collections.hsc.jit.plugins.module_utils._discovery import Kinds
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import Resource
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
@@ -116,3 +117,11 @@ def test_the_api_server_may_be_away_for_a_while():
     away = [ApiProblem(0, "Unreachable", "gone")] * 20
     (finding,), took = wait(job(), *away, job("Complete"))
     assert (finding.verdict, took) == ("pass", 21.0)
+
+
+def test_a_claim_is_waited_for_only_if_a_pod_is_to_mount_it():
+    def workload(kind, replicas, claim):
+        spec = {"template": {"spec": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]}}, "replicas": replicas}
+        return {"kind": kind, "metadata": {"name": claim}, "spec": spec}
+
+    assert _watch._claims_used([workload("Deployment", 1, "used"), workload("Deployment", 0, "of-nobody")]) == {"used"}

@@ -1,0 +1,106 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""What kubectl takes from a kubeconfig and the kubernetes library leaves out: a proxy, the end of a client certificate, a plain socket.
+
+``configuration`` is the library's, as ``load_kube_config`` filled it in.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import ssl
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+_OPEN_SECONDS = 30.0
+_LONGEST_ANSWER = 65536  # of a proxy, before it is none
+
+
+def proxy_url(path: str, context: str | None) -> str:
+    """``proxy-url`` of the context's cluster; empty if it has none. path: as KUBECONFIG, several files with colons between them."""
+    import yaml
+
+    contexts: dict[str, str] = {}
+    proxies: dict[str, str] = {}
+    for name in path.split(os.pathsep):
+        file = Path(name).expanduser()
+        found = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.is_file() else {}
+        context = context or found.get("current-context")
+        for one in found.get("contexts") or []:
+            contexts.setdefault(one["name"], (one.get("context") or {}).get("cluster", ""))
+        for one in found.get("clusters") or []:
+            proxies.setdefault(one["name"], (one.get("cluster") or {}).get("proxy-url") or "")
+    return proxies.get(contexts.get(context or "", ""), "")
+
+
+def ended(configuration: Any, now: datetime) -> str:
+    """What to say of a client certificate that is valid no more, or not yet; empty if it is valid or there is none."""
+    if not configuration.cert_file:
+        return ""
+    from cryptography import x509
+
+    certificate = x509.load_pem_x509_certificate(Path(configuration.cert_file).read_bytes())
+    name = certificate.subject.rfc4514_string()
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now > end:
+        return f"the client certificate of {name} ended at {end:%Y-%m-%d %H:%M} UTC"
+    if now < begin:
+        return f"the client certificate of {name} begins at {begin:%Y-%m-%d %H:%M} UTC, and this machine's clock says {now:%Y-%m-%d %H:%M}"
+    return ""
+
+
+def proxy_for(configuration: Any) -> str:
+    """The proxy for the API server; empty where NO_PROXY names it, or there is none."""
+    from kubernetes.client.rest import should_bypass_proxies
+
+    proxy = configuration.proxy or ""
+    return "" if proxy and should_bypass_proxies(configuration.host, no_proxy=configuration.no_proxy or "") else proxy
+
+
+def open_socket(configuration: Any) -> socket.socket:
+    """A connection to the API server without anything said yet, TLS and proxy as the pool has them. OSError names what does not answer."""
+    address = urlsplit(configuration.host)
+    host, port = address.hostname or "", address.port or (443 if address.scheme == "https" else 80)
+    proxy = proxy_for(configuration)
+    plain = _through(proxy, host, port) if proxy else socket.create_connection((host, port), _OPEN_SECONDS)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if address.scheme != "https":
+        return plain
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    if not configuration.verify_ssl:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    return context.wrap_socket(plain, server_hostname=configuration.tls_server_name or host)
+
+
+def _through(proxy: str, host: str, port: int) -> socket.socket:
+    """A tunnel by CONNECT."""
+    address = urlsplit(proxy)
+    try:
+        link = socket.create_connection((address.hostname or "", address.port or 80), _OPEN_SECONDS)
+    except OSError as error:
+        raise OSError(f"proxy {address.hostname}:{address.port or 80}: {error}") from error
+    if address.scheme == "https":
+        link = ssl.create_default_context().wrap_socket(link, server_hostname=address.hostname)
+    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    words = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+    if address.username:
+        secret = base64.b64encode(f"{unquote(address.username)}:{unquote(address.password or '')}".encode()).decode()
+        words.append(f"Proxy-Authorization: Basic {secret}")
+    link.sendall("\r\n".join([*words, "", ""]).encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer and len(answer) < _LONGEST_ANSWER:
+        block = link.recv(4096)
+        if not block:
+            break
+        answer += block
+    status = answer.split(b"\r\n", 1)[0].decode("latin-1")
+    if status.split(" ")[1:2] != ["200"]:
+        link.close()
+        raise OSError(f"proxy {address.hostname}:{address.port or 80} refused {target}: {status or 'it closed the connection'}")
+    return link

@@ -1,0 +1,111 @@
+"""A deployment is ended at any moment, by a signal or by kill -9: the lease is free in seconds, and the next run finishes what it began.
+
+HSC_KILLS says how many random moments are tried beside those where a phase begins.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils import _drift
+from ansible_collections.hsc.jit.plugins.module_utils._module import Context
+from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from deployment import SHORT_LOAD, Deployment
+from playbook import ROOT, command, environment
+from waiting import until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/default/leases/hsc-jit-deploy"
+# What a run says when a phase is at work.
+MOMENTS = ["Planning", "Backing up", "hsc-jit-migrate", "Applying", "Deployment hsc-jit-", "Door http", "Load"]
+LEVELS = ["DEBUG", "WARNING"]
+KILLS = int(os.environ.get("HSC_KILLS", "3"))
+
+
+@pytest.fixture(scope="module")
+def level():
+    """Another log level than the last run's, so that each run has something to change."""
+    turns = iter(range(1000))
+    return lambda: LEVELS[next(turns) % 2]
+
+
+class Interrupted:
+    """One run of deploy.yml that is ended when it says a word, or after a while."""
+
+    def __init__(self, kubeconfig, folder, images, level, how, word="", seconds=0.0):
+        values = {"release_evidence_dir": str(folder), "verify_load": SHORT_LOAD, "release_images": images, "release_log_level": level}
+        argv = command("deploy.yml", **values)
+        self.process = subprocess.Popen(
+            argv,
+            cwd=ROOT,
+            env=environment(kubeconfig),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines, began = [], time.monotonic()
+        if seconds:
+            threading.Timer(seconds, self.process.send_signal, [how]).start()
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if word and word in line:
+                self.process.send_signal(how)
+                word = ""
+        self.process.wait()
+        self.seconds = time.monotonic() - began
+        assert not word, f"it never said {word}: {''.join(self.lines)[-2000:]}"
+
+
+def free(product):
+    found = product.find(LEASE)
+    return found is None or not found["spec"].get("holderIdentity")
+
+
+def finishes(product, kubeconfig, folder, images, level):
+    """The next run, with the same settings: good, whole, and nothing migrated twice."""
+    began = time.monotonic()
+    until(lambda: free(product), 30)
+    freed = time.monotonic() - began
+    run = Deployment(folder, kubeconfig=kubeconfig, release_images=images, release_log_level=level)
+    assert run.returncode == 0, run.output[-4000:]
+    (found,) = _drift.look(Context({"field_manager": "hsc.jit"}, False, Progress(), product))
+    assert found.verdict == "pass", found
+    config = product.get(product.namespaced("configmaps/hsc-jit-config"))["data"]
+    assert level in config.values()
+    migrations = [job for job in product.list(product.namespaced("jobs", "/apis/batch/v1")) if "migrate-run" in job["metadata"]["name"]]
+    assert all((job["status"].get("succeeded"), job["status"].get("failed")) == (1, None) for job in migrations), json.dumps(migrations)[
+        :2000
+    ]
+    return freed
+
+
+@pytest.mark.parametrize("word", MOMENTS)
+def test_kill_9_where_a_phase_is_at_work(product, kubeconfig, images, level, tmp_path, seen, word):
+    now = level()
+    cut = Interrupted(kubeconfig, tmp_path, images, now, signal.SIGKILL, word=word)
+    assert cut.process.returncode == -signal.SIGKILL
+    freed = finishes(product, kubeconfig, tmp_path, images, now)
+    seen(f"kill -9 of the run at: {word}", "lease free", freed, 30, "the next run finished the release")
+
+
+@pytest.mark.parametrize("number", range(KILLS))
+def test_kill_9_at_a_random_moment(product, kubeconfig, images, level, tmp_path, seen, number):
+    now, seconds = level(), random.uniform(2, 35)
+    Interrupted(kubeconfig, tmp_path, images, now, signal.SIGKILL, seconds=seconds)
+    freed = finishes(product, kubeconfig, tmp_path, images, now)
+    seen(f"kill -9 of the run after {seconds:.0f} s", "lease free", freed, 30, "the next run finished the release")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_the_next_run_goes_on(product, kubeconfig, images, level, tmp_path, seen, how):
+    now = level()
+    cut = Interrupted(kubeconfig, tmp_path, images, now, how, word="Applying")
+    assert cut.process.returncode != 0
+    freed = finishes(product, kubeconfig, tmp_path, images, now)
+    seen(f"{how.name} to the run while it applies", "lease free", freed, 30, "the next run finished the release")

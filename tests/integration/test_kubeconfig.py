@@ -1,0 +1,109 @@
+"""Forms of a kubeconfig that kubectl takes: each works here too, commands in pods included, or says in one sentence what is wrong."""
+
+import shutil
+import socket
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, connect
+from forwarder import Forwarder, api_server, changed
+from playbook import play
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def server(kubeconfig):
+    return api_server(kubeconfig)
+
+
+@pytest.fixture
+def forwarder(server):
+    made = []
+
+    def make(**more):
+        made.append(Forwarder(server, **more))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.cut()
+
+
+@pytest.fixture
+def config(kubeconfig, tmp_path):
+    """The kubeconfig with other fields of its cluster, or another user."""
+
+    return lambda user=None, **cluster: changed(kubeconfig, tmp_path / "config", user, **cluster)
+
+
+def works(path, product):
+    """A list and a command in a pod, through this kubeconfig."""
+    cluster = connect({"kubeconfig": path, "namespace": "hsc-jit"})
+    assert cluster.get("/version")["gitVersion"]
+    assert cluster.exec("hsc-jit-redis-0", "redis", ["echo", "hello"]).stdout == b"hello\n"
+
+
+def test_a_proxy_of_the_kubeconfig(config, forwarder, product):
+    proxy = forwarder(proxy=True)
+    works(config(proxy_url=f"http://127.0.0.1:{proxy.port}"), product)
+    assert proxy.links >= 2
+
+
+def test_a_dead_proxy_is_named(config):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    cluster = connect({"kubeconfig": config(proxy_url=f"http://127.0.0.1:{port}"), "namespace": "hsc-jit"})
+    with pytest.raises(ApiProblem, match=r"[Pp]roxy"):
+        cluster.get("/version")
+    with pytest.raises(ApiProblem, match=rf"proxy 127\.0\.0\.1:{port}"):
+        cluster.exec("hsc-jit-redis-0", "redis", ["true"])
+
+
+def test_a_proxy_of_the_environment_and_what_it_is_not_for(monkeypatch, kubeconfig, server, product):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", f"{server[0].rpartition('.')[0]}.0/24")
+    works(kubeconfig, product)
+
+
+def test_another_address_than_the_certificates_name(config, forwarder, product):
+    """An address of IPv6, and tls-server-name says whose certificate it is."""
+    if not Path("/proc/net/if_inet6").exists() or "lo" not in Path("/proc/net/if_inet6").read_text():
+        pytest.skip("this machine has no IPv6 on loopback")
+    door = forwarder(address="::1")
+    works(config(server=f"https://[::1]:{door.port}", tls_server_name="kubernetes"), product)
+
+
+def test_a_client_certificate_that_has_ended_is_named_with_its_day(config, kubeconfig, tmp_path):
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    found = sorted(Path(kubeconfig).parent.glob("nodes/*/etc-kubernetes/pki/ca.key"))
+    if not found:
+        pytest.skip("only the local cluster's authority can be asked to sign a certificate of yesterday")
+    authority = x509.load_pem_x509_certificate(found[0].with_suffix(".crt").read_bytes())
+    signer = serialization.load_pem_private_key(found[0].read_bytes(), None)
+    key, yesterday = rsa.generate_private_key(65537, 2048), datetime.now(UTC) - timedelta(days=1)
+    names = [x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "system:masters"), x509.NameAttribute(x509.NameOID.COMMON_NAME, "ada")]
+    made = x509.CertificateBuilder().subject_name(x509.Name(names)).issuer_name(authority.subject).public_key(key.public_key())
+    signed = made.serial_number(7).not_valid_before(yesterday - timedelta(days=9)).not_valid_after(yesterday).sign(signer, hashes.SHA256())
+    (tmp_path / "ada.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    (tmp_path / "ada.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    path = config({"client-certificate": str(tmp_path / "ada.crt"), "client-key": str(tmp_path / "ada.key")})
+    text = yaml.safe_load(Path(path).read_text())
+    for name in ("client-certificate-data", "client-key-data"):
+        text["users"][0]["user"].pop(name, None)
+    Path(path).write_text(yaml.safe_dump(text))
+    began = time.monotonic()
+    done = play("playbooks/drift.yml", kubeconfig=path)
+    assert done.returncode == 2
+    assert f"kubeconfig {path}: the client certificate of CN=ada,O=system:masters ended at {yesterday:%Y-%m-%d}" in " ".join(
+        done.stdout.split()
+    )
+    assert time.monotonic() - began < 15
+    shutil.rmtree(tmp_path, ignore_errors=True)
