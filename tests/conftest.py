@@ -2,13 +2,11 @@
 
 import json
 import os
-import secrets
-from functools import partial
 from pathlib import Path
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster, connect
-from waiting import until
+from private_namespace import private_namespace
 
 
 @pytest.fixture(scope="session")
@@ -38,16 +36,9 @@ def images(product) -> dict[str, str]:
 
 @pytest.fixture
 def namespace(kubeconfig):
-    """A namespace of this test alone, gone afterwards; labelled like the product's (Pod Security restricted)."""
-    name = f"test-{secrets.token_hex(4)}"
-    cluster = connect({"kubeconfig": kubeconfig, "namespace": name})
-    labels = {"pod-security.kubernetes.io/enforce": "restricted", "app.kubernetes.io/managed-by": "hsc.jit-tests"}
-    cluster.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
-    # The controllers add these two a moment later; a test that counts objects must not see them arrive.
-    for path in (cluster.namespaced("configmaps") + "/kube-root-ca.crt", cluster.namespaced("serviceaccounts") + "/default"):
-        until(partial(cluster.find, path), 20, f"for {path}: is kube-controller-manager running?".format)
-    yield name
-    cluster.delete(f"/api/v1/namespaces/{name}")
+    """Its name."""
+    with private_namespace(kubeconfig) as cluster:
+        yield cluster.namespace
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ def environment(kubeconfig=""):
     return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "KUBECONFIG": kubeconfig}
 
 
-def play(book, *flags, kubeconfig="", **values):
-    """The finished process; its stdout has both outputs, in their order."""
-    return subprocess.run(
+def start(book, *flags, kubeconfig="", **values):
+    """The process at work; both outputs come from its stdout."""
+    return subprocess.Popen(
         command(book, *flags, **values),
         cwd=ROOT,
         env=environment(kubeconfig),
@@ -29,5 +29,11 @@ def play(book, *flags, kubeconfig="", **values):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
+
+
+def play(book, *flags, kubeconfig="", **values):
+    """The finished process; its stdout has both outputs, in their order."""
+    with start(book, *flags, kubeconfig=kubeconfig, **values) as process:
+        output, _ = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, output)

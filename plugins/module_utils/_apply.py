@@ -7,7 +7,8 @@ from __future__ import annotations
 import base64
 import copy
 import secrets
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem,
 
 GENERATED = ("redis-password", "postgres-password", "token-key")
 GENERATED_NAME = "hsc-jit-generated"
+_OBSERVED_LOOKS = 50  # five to a second; a controller that needs longer is not running
 RESTARTED = "kubectl.kubernetes.io/restartedAt"  # kubectl's own, so that its rollout history reads as always
 
 
@@ -186,22 +188,31 @@ def restart(cluster: Cluster, path: str, moment: str) -> None:
     cluster.patch_merge(path, {"spec": {"template": template}}, fieldManager="hsc.jit-operate")
 
 
-def replace_stuck_pods(cluster: Cluster, objects: Sequence[Object]) -> list[str]:
+def replace_stuck_pods(cluster: Cluster, objects: Sequence[Object], sleep: Callable[[float], None] = time.sleep) -> list[str]:
     """Delete pods of StatefulSets that are not ready and not of the wanted revision: the controller would wait for them for ever."""
-    names = {obj["metadata"]["name"] for obj in objects if obj["kind"] == "StatefulSet"}
+    names = [obj["metadata"]["name"] for obj in objects if obj["kind"] == "StatefulSet"]
     deleted = []
-    for stateful in cluster.list(cluster.namespaced("statefulsets", "/apis/apps/v1")):
+    for stateful in (_observed(cluster, name, sleep) for name in names):
         revision = (stateful.get("status") or {}).get("updateRevision")
-        if stateful["metadata"]["name"] not in names:
-            continue
-        for pod in cluster.list(cluster.namespaced("pods")):
+        for pod in cluster.list(cluster.namespaced("pods")) if revision else []:
             owners = pod["metadata"].get("ownerReferences") or []
             ready = any(one["type"] == "Ready" and one["status"] == "True" for one in (pod.get("status") or {}).get("conditions") or [])
-            other = pod["metadata"]["labels"].get("controller-revision-hash") != revision
+            other = (pod["metadata"].get("labels") or {}).get("controller-revision-hash") != revision
             if any(owner["uid"] == stateful["metadata"]["uid"] for owner in owners) and other and not ready:
                 cluster.delete(f"{cluster.namespaced('pods')}/{pod['metadata']['name']}")
                 deleted.append(pod["metadata"]["name"])
     return deleted
+
+
+def _observed(cluster: Cluster, name: str, sleep: Callable[[float], None]) -> dict[str, Any]:
+    """The StatefulSet once its controller has seen its newest template; before, its status names the revision that is to go."""
+    path = f"{cluster.namespaced('statefulsets', '/apis/apps/v1')}/{name}"
+    for _ in range(_OBSERVED_LOOKS):
+        found = cluster.find(path) or {}
+        if int((found.get("status") or {}).get("observedGeneration", 0)) >= int((found.get("metadata") or {}).get("generation", 0)):
+            break
+        sleep(0.2)
+    return found
 
 
 def retry_backed_off_pods(cluster: Cluster) -> list[str]:

@@ -23,7 +23,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
 from ansible_collections.hsc.jit.plugins.module_utils._verify_tasks import ready_pods
 from ansible_collections.hsc.jit.plugins.module_utils._watch import Watch
 
-_STEP = "The release before serves all users. Correct what is worse, or look at it with rollout_strategy rolling in a staging environment."
+_STEP = "The release before serves all users. Correct what is worse, or look at it with release_strategy rolling in a staging environment."
 
 
 class Canary:
@@ -79,8 +79,9 @@ class Canary:
         params = self.context.params
         findings: list[Finding] = []
         for percent in params["percent"]:
-            replicas = _canary_objects.replicas_for(percent, int(stable["status"]["replicas"]))
-            self._say(f"{percent:g} %: {replicas} pods beside {stable['status']['replicas']}")
+            beside = int((self._stable() or stable)["status"].get("replicas", 1))  # an autoscaler may have changed it since the step before
+            replicas = _canary_objects.replicas_for(percent, beside)
+            self._say(f"{percent:g} %: {replicas} pods beside {beside}")
             failed = self._made(replicas)
             if failed:
                 return [*findings, *failed]
@@ -106,7 +107,7 @@ class Canary:
     def _judged(self, percent: float, seen: Comparison) -> Finding:
         evidence = {"percent": percent, **seen.as_dict()}
         lead = f"Canary of {self.workload} with {percent:g} % of the pods"
-        if why := seen.worse:
+        if why := seen.why:
             return Finding("RO-04", "fail", f"{lead} is worse: {why}.", evidence, _STEP)
         canary, stable = seen.canary.as_dict(), seen.stable.as_dict()
         if not seen.enough:

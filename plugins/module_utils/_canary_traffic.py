@@ -9,7 +9,7 @@ counted by the pods themselves, ``http_requests_total``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem,
 _REQUESTS = re.compile(r"^http_requests_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE)
 _ENOUGH = 0.5  # of the pairs that were due
 _SAY_SECONDS, _LOOK_SECONDS = 10.0, 2.0
-_WARM = 2  # first pairs of each step that count for nothing: connections and caches are made
+_WARM = 20  # first pairs of each step that count for nothing: each worker of the new pods makes its connections and caches
 
 
 @dataclass
@@ -56,8 +56,13 @@ class Comparison:
         return self.canary.asked >= self.due * _ENOUGH and self.stable.bad <= self.stable.asked / 2
 
     @property
-    def worse(self) -> str:
-        """What it does worse; empty as long as nothing says so."""
+    def worse(self) -> bool:
+        """Cheap: it is asked after every pair."""
+        return self.errors.worse or self.users.worse or self.latency.worse
+
+    @property
+    def why(self) -> str:
+        """What it does worse, in words; empty as long as nothing says so."""
         canary, stable = self.canary.as_dict(), self.stable.as_dict()
         if self.errors.worse:
             return f"{canary['bad']} of {canary['asked']} answers were errors, {stable['bad']} of {stable['asked']} of the stable pods'"
@@ -113,7 +118,7 @@ class Asker:
     def compare(self, seconds: float, rate: float) -> Comparison:
         """Until the time is over, or the canary is worse. Open loop: a slow answer delays no other."""
         comparison, began, number = Comparison(int(seconds * rate)), self.monotonic(), 0
-        canary, stable = self.pods()
+        canary, stable = self._as_many(0)
         self._users(canary, stable)  # what was counted before is not ours to judge
         looked = said = began
         with ThreadPoolExecutor(12) as pool:
@@ -127,7 +132,7 @@ class Asker:
                 if now - looked >= _LOOK_SECONDS:
                     looked = now
                     comparison.add_users(*self._users(canary, stable))
-                    canary, stable = self.pods()
+                    canary, stable = self._as_many(number)
                 if now - said >= _SAY_SECONDS:
                     said = now
                     self.say(f"{comparison.canary.asked} of {comparison.due} pairs, {comparison.canary.bad} bad")
@@ -135,6 +140,13 @@ class Asker:
             for one in waiting:
                 one[1].cancel(), one[2].cancel()
         return comparison
+
+    def _as_many(self, turn: int) -> tuple[Sequence[str], Sequence[str]]:
+        """As many pods of one side as of the other, in turns: who is asked more often answers more slowly, and that would be no fault."""
+        sides = self.pods()
+        count = min(map(len, sides))
+        canary, stable = ([side[(turn + step) % len(side)] for step in range(count)] for side in sides)
+        return canary, stable
 
     def _ask(self, pod: str) -> float | ApiProblem | None:
         """Seconds; None for an error of the pod; an ApiProblem where the pod has gone or the API server is away: nobody's fault."""
@@ -182,7 +194,7 @@ def _settled(waiting: list[Any], comparison: Comparison) -> list[Any]:
         if not all(one.done() for one in pair):
             rest.append((number, *pair))
             continue
-        answers: Mapping[int, Any] = dict(enumerate(one.result() for one in pair))
-        if number >= _WARM and not any(isinstance(answer, ApiProblem) for answer in answers.values()):
-            comparison.add(answers[0], answers[1])
+        canary, stable = (one.result() for one in pair)
+        if number >= _WARM and not isinstance(canary, ApiProblem) and not isinstance(stable, ApiProblem):
+            comparison.add(canary, stable)
     return rest

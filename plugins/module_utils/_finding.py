@@ -49,6 +49,11 @@ class Finding:
         return f"{line} {self.next_step}" if self.next_step else line
 
 
+def good(findings: Iterable[Finding]) -> bool:
+    """Whether nothing of it is a failure: a warn is looked at, and stops nothing."""
+    return not any(finding.verdict in ("fail", "error") for finding in findings)
+
+
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """The verdict that decides for several; ``skipped`` for none at all, because nothing was looked at."""
     return max(verdicts, key=lambda verdict: _SEVERITY[verdict], default="skipped")

@@ -54,6 +54,8 @@ def job(workload: Object, image: str, action: str, *arguments: str, seconds: int
         "spec": {
             # a migration that failed is looked at by a person, not tried again by a controller
             "backoffLimit": 0,
+            # a pod that was deleted may still be at work: none beside it
+            "podReplacementPolicy": "Failed",
             "activeDeadlineSeconds": seconds,
             "ttlSecondsAfterFinished": 30 * _DAY_SECONDS,
             "template": {"metadata": {"labels": labels}, "spec": spec},
@@ -74,6 +76,7 @@ def workload_of(objects: Sequence[Object]) -> Object:
 def parse_plan(log: str) -> dict[str, Any]:
     """The JSON that `app.migrate --current` prints: {current, head, pending, since, steps}, or {refused: why}. ValueError: it is not there.
 
+    Where the database has a revision that the image does not know, {refused, unknown: that one, head: the image's newest}.
     steps: [{revision, title, applied, class, reasons, declared, sql}], oldest first.
     """
     for line in reversed(log.splitlines()):

@@ -28,7 +28,7 @@ class Migration:
     def __post_init__(self) -> None:
         context, self.params = self.context, self.context.params
         self.runner = _migration.Runner(context.cluster, context.progress, context.monotonic, context.sleep)
-        releases = _apply.read_releases(context.cluster)
+        self.releases = releases = _apply.read_releases(context.cluster)
         # A release that was begun and not finished is none to go back to, and what its run migrated counts as pending still.
         self.before = _record.deployed(releases)
         self.workload = _migration.workload_of(self.params["objects"])
@@ -59,6 +59,11 @@ class Migration:
         back = self._said(plan, way)
         if back.verdict == "fail":
             return self._outcome([back], plan, way)
+        if plan.get("ahead"):
+            nothing = Finding(
+                "MG-01", "pass", f"Nothing was migrated: the schema stays at {plan['current']}.", {"revision": plan["current"]}
+            )
+            return self._outcome([back, nothing], plan, way, plan["head"])
         manifest = self._job("run", *self._timeouts())
         if self.runner.finished(manifest) and not plan["pending"]:
             message = f"This image has migrated before; the schema is at {plan['head']}."
@@ -100,6 +105,8 @@ class Migration:
             message, step = (str(problem), "") if asked.verdict == "pass" else (asked.message, asked.next_step)
             return {}, [Finding("MG-02", "fail", f"What is pending could not be asked. {message}", lines, step)]
         if why := plan.get("refused"):
+            if brought := _record.newer_schema(self.releases, str(plan.get("unknown", "")), str(plan.get("head", ""))):
+                return _migration_plan.ahead(plan, since, brought.number), []
             return {}, [Finding("MG-02", "fail", f"The image's migrations are refused. {why}", lines, "Nothing was touched.")]
         return plan, []
 

@@ -131,18 +131,37 @@ def _filesystem(node: str, where: str, fs: Mapping[str, Any], free: int, inodes_
     return found
 
 
-def check_volumes(summaries: Mapping[str, Mapping[str, Any]], namespace: str, free_percent: int) -> list[Finding]:
-    """PF-02 of each PersistentVolumeClaim of the release that a pod has mounted."""
-    found: dict[str, Finding] = {}
+def check_volumes(
+    summaries: Mapping[str, Mapping[str, Any]], namespace: str, free_percent: int, inodes_percent: int, mounted: Mapping[str, str]
+) -> list[Finding]:
+    """PF-02 of each PersistentVolumeClaim of the release. mounted: {claim: a running pod that has it}; what has no figures is no pass."""
+    found: dict[str, list[Finding]] = {}
     for pod in (pod for summary in summaries.values() for pod in summary.get("pods") or []):
         for volume in pod.get("volume") or []:
             claim = volume.get("pvcRef") or {}
-            if claim.get("namespace") != namespace or not volume.get("capacityBytes"):
-                continue
-            free, capacity = volume["availableBytes"], volume["capacityBytes"]
-            if free * 100 < capacity * free_percent:
-                message = f"PersistentVolumeClaim {claim['name']}: {size(free)} of {size(capacity)} free; {free_percent} % are needed."
-                evidence = {"claim": claim["name"], "pod": pod["podRef"]["name"], "availableBytes": free, "capacityBytes": capacity}
-                next_step = f"`kubectl edit pvc {claim['name']} -n {namespace}` (larger request, if its StorageClass allows it)."
-                found[claim["name"]] = Finding("PF-02", "fail", message, evidence, next_step)
-    return list(found.values())
+            if claim.get("namespace") == namespace and volume.get("capacityBytes"):
+                found[claim["name"]] = _volume(claim["name"], pod["podRef"]["name"], volume, namespace, free_percent, inodes_percent)
+    silent = [_without_figures(claim, pod) for claim, pod in sorted(mounted.items()) if claim not in found] if summaries else []
+    return [*(finding for findings in found.values() for finding in findings), *silent]
+
+
+def _volume(claim: str, pod: str, volume: Mapping[str, Any], namespace: str, free_percent: int, inodes_percent: int) -> list[Finding]:
+    free, capacity, inodes, inodes_free = (volume.get(key) or 0 for key in ("availableBytes", "capacityBytes", "inodes", "inodesFree"))
+    numbers = {"availableBytes": free, "capacityBytes": capacity, "inodes": inodes, "inodesFree": inodes_free}
+    evidence, found = {"claim": claim, "pod": pod, **numbers}, []
+    if free * 100 < capacity * free_percent:
+        message = f"PersistentVolumeClaim {claim}: {size(free)} of {size(capacity)} free; {free_percent} % are needed."
+        next_step = f"`kubectl edit pvc {claim} -n {namespace}` (larger request, if its StorageClass allows it)."
+        found.append(Finding("PF-02", "fail", message, evidence, next_step))
+    if inodes and inodes_free * 100 < inodes * inodes_percent:
+        message = f"PersistentVolumeClaim {claim}: {inodes - inodes_free} of {inodes} inodes used; {inodes_percent} % must be free. "
+        message += f"Of its bytes, {size(free)} of {size(capacity)} are free."
+        next_step = f"Find the folder with many small files (`kubectl exec -n {namespace} {pod} -- df -i`), or enlarge the volume."
+        found.append(Finding("PF-02", "fail", message, evidence, next_step))
+    return found
+
+
+def _without_figures(claim: str, pod: str) -> Finding:
+    message = f"PersistentVolumeClaim {claim}: no volume stats, so how full it is was not looked at (pod {pod} has it)."
+    step = f"`kubectl exec {pod} -- df -h -i` says it; a volume type with statistics (CSI, local) lets this row look."
+    return Finding("PF-02", "skipped", message, {"claim": claim, "pod": pod}, step)

@@ -11,7 +11,7 @@ from typing import Any
 from ansible_collections.hsc.jit.plugins.module_utils import _apply, _logs, _objects, _record, _verify_tasks
 from ansible_collections.hsc.jit.plugins.module_utils._backup import CACHE
 from ansible_collections.hsc.jit.plugins.module_utils._discovery import OURS, Kinds
-from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, good
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, title
 from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
@@ -161,6 +161,7 @@ class Operation:
             return [Finding(row, "pass", would, {})]
         watch = Watch(self.cluster, Kinds(self.cluster), self.context.progress, self.context.monotonic)
         found = watch.wait([obj], self.params["wait_seconds"])
-        if all(finding.verdict == "pass" for finding in found):
-            return [Finding(row, "pass", did, dict(found[0].evidence))]
-        return [replace(finding, id=row) for finding in found]
+        findings = [replace(finding, id=row) for finding in found]
+        if not good(found):
+            return findings
+        return [Finding(row, "pass", did, dict(found[0].evidence)), *(one for one in findings if one.verdict == "warn")]

@@ -21,6 +21,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import (
     _preflight_backup,
     _preflight_capacity,
     _preflight_consistency,
+    _preflight_disruptions,
     _preflight_dry_run,
     _preflight_images,
     _preflight_registry,
@@ -29,7 +30,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import (
 from ansible_collections.hsc.jit.plugins.module_utils._api_problem import not_looked_at
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, worst
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import Kind, Resource
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import of_kind, title, workloads
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import claims_mounted, of_kind, title, workloads
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import POOL_SIZE, ApiProblem, Cluster
 
@@ -159,7 +160,9 @@ def _pf02(one: Look) -> list[Finding]:
     silent = {node: answer for node, answer in answers.items() if isinstance(answer, ApiProblem)}
     summaries = {node: answer for node, answer in answers.items() if node not in silent}
     found = _nodes.check_disk(summaries, asked.disk_free_bytes, asked.inodes_free_percent) if summaries else []
-    found += _nodes.check_volumes(summaries, one.cluster.namespace, asked.volume_free_percent)
+    pods = _answer(partial(one.cluster.list, one.cluster.namespaced("pods"), fieldSelector=_LIVING))
+    mounted = claims_mounted(pods if isinstance(pods, list) else [])  # where they may not be listed, PF-05 says so
+    found += _nodes.check_volumes(summaries, one.cluster.namespace, asked.volume_free_percent, asked.inodes_free_percent, mounted)
     return found + [_nodes.silent_kubelet(node, problem.status, problem.message) for node, problem in silent.items()]
 
 
@@ -170,6 +173,7 @@ def _pf03(one: Look) -> list[Finding]:
     problems: list[tuple[str, Mapping[str, Any], ApiProblem | str]] = []
     trials: dict[int, Callable[[], Any]] = {}
     pods: dict[int, Callable[[], Any]] = {}
+    one_by_one: set[str] = set()
     for number, obj in enumerate(asked.objects):
         resource = one.kinds.get(_kind(obj))
         if resource is None:
@@ -180,12 +184,15 @@ def _pf03(one: Look) -> list[Finding]:
         for workload in workloads([obj] if one.namespace_exists else []):
             where = cluster.namespaced("pods", namespace=obj["metadata"].get("namespace"))
             pods[number] = partial(cluster.create, where, _preflight_dry_run.pod_of(workload), dryRun="All", fieldValidation="Strict")
-    refused = {number: answer for number, answer in one.each(trials).items() if isinstance(answer, ApiProblem)}
+    tried = one.each(trials)
+    refused = {number: answer for number, answer in tried.items() if isinstance(answer, ApiProblem)}
     problems += [(title(asked.objects[number]), asked.objects[number], problem) for number, problem in refused.items()]
     for number, answer in one.each({number: pod for number, pod in pods.items() if number not in refused}).items():
         if isinstance(answer, ApiProblem):
             problems.append((f"Pods of {title(asked.objects[number])}", asked.objects[number], answer))
-    return _preflight_dry_run.check(asked.objects, problems, cluster.namespace, one.namespace_exists)
+            if _preflight_dry_run.replaced_one_by_one(tried[number], answer):
+                one_by_one.add(problems[-1][0])
+    return _preflight_dry_run.check(asked.objects, problems, cluster.namespace, one.namespace_exists, one_by_one)
 
 
 def _pf04(one: Look) -> list[Finding]:
@@ -223,7 +230,15 @@ def _pf06(one: Look) -> list[Finding]:
 
 
 def _pf07(one: Look) -> list[Finding]:
-    return _preflight_consistency.check(one.asked.objects, one.asked.broker)
+    nodes = partial(one.cluster.list, "/api/v1/nodes")
+    answers = one.each(
+        {"budgets": partial(one.cluster.list, one.cluster.namespaced("poddisruptionbudgets", "/apis/policy/v1")), "nodes": nodes}
+    )
+    return [
+        *_preflight_consistency.check(one.asked.objects, one.asked.broker),
+        *_preflight_disruptions.check_budgets(answers["budgets"]),
+        *_preflight_disruptions.check_side_by_side(one.asked.objects, answers["nodes"]),
+    ]
 
 
 def _pf08(one: Look) -> list[Finding]:

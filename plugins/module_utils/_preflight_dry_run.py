@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import Workload, at, title
+from ansible_collections.hsc.jit.plugins.module_utils._readiness import may_go_first
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
 
 STAND_IN = "default"  # where namespaced objects are tried while their own namespace does not exist
@@ -72,17 +73,34 @@ def pod_of(workload: Workload) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": name, "labels": labels}, "spec": spec}
 
 
+def replaced_one_by_one(live: Mapping[str, Any], problem: ApiProblem) -> bool:
+    """Whether a quota that is used up only makes the rollout slower: an old pod may end first, and gives its share back.
+
+    live: the object as the dry run answered it, with the status of what is there.
+    """
+    running = int(at(live, "status.replicas") or 0)
+    if "exceeded quota" not in problem.message or not running:
+        return False
+    return live["kind"] == "StatefulSet" or (live["kind"] == "Deployment" and may_go_first(live, running))
+
+
 Problems = Sequence[tuple[str, Mapping[str, Any], ApiProblem | str]]  # what was tried, the object, what the server said
 
 
-def check(objects: Sequence[Mapping[str, Any]], problems: Problems, namespace: str, exists: bool) -> list[Finding]:
-    """PF-03. A problem is a str where the server does not serve the kind at all."""
+def check(
+    objects: Sequence[Mapping[str, Any]], problems: Problems, namespace: str, exists: bool, one_by_one: Collection[str] = ()
+) -> list[Finding]:
+    """PF-03. A problem is a str where the server does not serve the kind at all. one_by_one: what of it a quota only makes slower."""
     evidence: dict[str, Any] = {"objects": len(objects), "tried_in_namespace": namespace if exists else STAND_IN}
     if exists:
         message = f"All {len(objects)} objects, and the pods they make, pass a server-side dry run with strict field validation."
     else:
         message = f"All {len(objects)} objects pass a strict server-side dry run, in namespace {STAND_IN}: {namespace} does not exist yet."
-    return [_refused(*problem, namespace) for problem in problems] or [Finding("PF-03", "pass", message, evidence)]
+    slower = "An old pod ends first, and gives its share of the quota back; raise the quota to have no pod less meanwhile."
+    return [
+        replace(found, verdict="warn", next_step=slower) if what in one_by_one else found
+        for what, found in ((problem[0], _refused(*problem, namespace)) for problem in problems)
+    ] or [Finding("PF-03", "pass", message, evidence)]
 
 
 def _refused(what: str, obj: Mapping[str, Any], problem: ApiProblem | str, namespace: str) -> Finding:

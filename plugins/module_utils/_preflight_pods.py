@@ -88,3 +88,14 @@ def requests(spec: Mapping[str, Any]) -> dict[str, float]:
         ]
         need[name] = max(sum(each[0]), max(each[1], default=0.0))
     return need
+
+
+def claims_mounted(pods: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """{claim: pod} of the pods whose containers run; a pod that still waits for its volume has no figures of it yet."""
+    return {
+        volume["persistentVolumeClaim"]["claimName"]: pod["metadata"]["name"]
+        for pod in pods
+        if at(pod, "status.phase") == "Running"
+        for volume in at(pod, "spec.volumes") or []
+        if "persistentVolumeClaim" in volume
+    }

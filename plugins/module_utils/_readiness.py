@@ -8,18 +8,21 @@ A failed State carries grace seconds: how long it must hold before it is believe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ansible_collections.hsc.jit.plugins.module_utils import _owners
-from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import PodState, pod_state
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import PodState, Restarts, kept_open, pod_state
 
 Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class State:
-    """done/total: replicas, for progress. pod, container: where the log of a failure is. grace: seconds before a failure is believed."""
+    """done/total: replicas, for progress. pod, container: where the log of a failure is. grace: seconds before a failure is believed.
+
+    crashed: a program ended badly; where its pod may soon be gone, its log is worth keeping.
+    """
 
     status: Literal["ready", "waiting", "failed"]
     reason: str = ""
@@ -30,16 +33,21 @@ class State:
     pod: str = ""
     container: str = ""
     restarted: bool = False
+    crashed: bool = False
 
 
 @dataclass(frozen=True)
 class World:
-    """What is in the namespace beside the object itself, as the API server lists it. events: those of type Warning."""
+    """What is in the namespace beside the object itself, as the API server lists it. events: those of type Warning.
+
+    restarts: of each container (by pod and name) when the wait began.
+    """
 
     pods: Sequence[Object] = ()
     replica_sets: Sequence[Object] = ()
     events: Sequence[Object] = ()
     claims_used: frozenset[str] = field(default_factory=frozenset)
+    restarts: Restarts = field(default_factory=dict)
 
     def owned(self, objects: Sequence[Object], owner: Object) -> list[Object]:
         uid = owner["metadata"].get("uid")
@@ -84,17 +92,37 @@ def _of_replaced(pods: Sequence[Object], world: World, done: int, total: int, ot
     return _of_pods(pods, world, done, total, otherwise)
 
 
-def _of_pods(pods: Sequence[Object], world: World, done: int, total: int, otherwise: str) -> State:
-    """The worst pod decides: one that has failed, else one that says what it waits for."""
-    states = [pod_state(pod, world.last_event) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+def _of_pods(pods: Sequence[Object], world: World, done: int, total: int, otherwise: str, *, tried_again: bool = False) -> State:
+    """The worst pod decides: one that has failed, else one that says what it waits for.
+
+    tried_again: whether a program that ended badly is none yet, because somebody counts how often it may.
+    """
+    states = [pod_state(pod, world.last_event, world.restarts) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    states = [replace(state, status="waiting") if tried_again and state.crashed else state for state in states]
     worst = max(states, key=lambda state: (state.status == "failed", state.status == "waiting", -state.grace), default=PodState("ready"))
     if worst.status == "ready":
         return State("waiting", otherwise, done=done, total=total)
-    leaving = sum(1 for pod in world.pods if pod["metadata"].get("deletionTimestamp"))
-    if worst.unschedulable and leaving:
+    leaving = _leaving(worst, world) if worst.unschedulable else 0
+    if leaving:
         return State("waiting", f"waits for the room of {leaving} pods that are ending: {worst.reason}", done=done, total=total)
     reason = f"pod {worst.pod}: {worst.reason}" if worst.status == "failed" else worst.reason
-    return State(worst.status, reason, worst.next_step, done, total, worst.grace, worst.pod, worst.container, worst.restarted)
+    told = State(worst.status, reason, worst.next_step, done, total, worst.grace, worst.pod, worst.container, worst.restarted)
+    return replace(told, crashed=worst.crashed)
+
+
+def _leaving(waiting: PodState, world: World) -> int:
+    """How many pods are ending whose place the unschedulable one could have: any if it lacks room, its own kind if it avoids that."""
+    ending = [pod for pod in world.pods if pod["metadata"].get("deletionTimestamp")]
+    if "Insufficient" in waiting.reason or "Too many pods" in waiting.reason:
+        return len(ending)
+    own = next((_kind_of(pod) for pod in world.pods if pod["metadata"]["name"] == waiting.pod), {})
+    return sum(1 for pod in ending if _kind_of(pod) == own)
+
+
+def _kind_of(pod: Object) -> dict[str, str]:
+    """Its labels without those that tell one revision from the other."""
+    labels = pod["metadata"].get("labels") or {}
+    return {name: value for name, value in labels.items() if not name.endswith(("-hash", "-generation"))}
 
 
 def _deployment(obj: Object, world: World) -> State:
@@ -109,7 +137,12 @@ def _deployment(obj: Object, world: World) -> State:
         return State("ready", done=total, total=total)
     failure = _condition(obj, "ReplicaFailure")
     if failure.get("status") == "True":
-        return State("failed", f"pods cannot be made: {failure.get('message')}", _QUOTA, available, total, grace=1.0)
+        message, grace = str(failure.get("message")), 1.0
+        if "exceeded quota" in message and may_go_first(obj, total):
+            if old > 0:
+                return State("waiting", f"waits for the room of old pods, which end first: {message}", done=available, total=total)
+            grace = _QUOTA_PASSED_ON
+        return State("failed", f"pods cannot be made: {message}", _QUOTA, available, total, grace=grace)
     owned = world.owned(world.replica_sets, obj)
     revision = (obj["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision")
     current = [one for one in owned if (one["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision") == revision]
@@ -122,6 +155,15 @@ def _deployment(obj: Object, world: World) -> State:
         reason = f"no progress within {obj['spec'].get('progressDeadlineSeconds', 600)} s; {state.reason}"
         return State("failed", reason, "Look at the pod's events and log.", available, total, 0.0, state.pod, state.container)
     return state
+
+
+def may_go_first(deployment: Object, replicas: int) -> bool:
+    """Whether an old pod may end before the new one is there; percent is rounded down, as the controller does."""
+    strategy = deployment["spec"].get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return True
+    most = str((strategy.get("rollingUpdate") or {}).get("maxUnavailable", "25%"))
+    return int(replicas * int(most[:-1]) / 100 if most.endswith("%") else most) > 0
 
 
 def _stateful_set(obj: Object, world: World) -> State:
@@ -140,7 +182,8 @@ def _stateful_set(obj: Object, world: World) -> State:
     revision = status.get("updateRevision")
     current = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") == revision]
     if not current and (message := world.last_event(obj, "FailedCreate")):
-        return State("failed", f"pods cannot be made: {message}", _QUOTA, ready, total, grace=2.0)
+        grace = _QUOTA_PASSED_ON if "exceeded quota" in message else 2.0
+        return State("failed", f"pods cannot be made: {message}", _QUOTA, ready, total, grace=grace)
     return _of_replaced(current or pods, world, min(ready, updated), total, "pods are being made")
 
 
@@ -185,17 +228,19 @@ def _job(obj: Object, world: World) -> State:
     pods = world.owned(world.pods, obj)
     failed = next((one for kind in ("Failed", "FailureTarget") if (one := _condition(obj, kind)).get("status") == "True"), None)
     if failed:
-        state = _of_pods(pods, world, done, total, "")
-        reason = f"{failed.get('reason')}: {failed.get('message')}" + (f" ({state.reason})" if state.reason else "")
-        return State("failed", reason, "Read the pod's log; correct the cause and run again.", done, total, 0.0, state.pod, state.container)
+        worst = _of_pods(pods, world, done, total, "")
+        reason = f"{failed.get('reason')}: {failed.get('message')}" + (f" ({worst.reason})" if worst.reason else "")
+        return State("failed", reason, "Read the pod's log; correct the cause and run again.", done, total, 0.0, worst.pod, worst.container)
     if message := world.last_event(obj, "FailedCreate"):
         return State("failed", f"pods cannot be made: {message}", _QUOTA, done, total, grace=2.0)
     running = [pod for pod in pods if _status(pod).get("phase") not in ("Failed", "Succeeded")]
-    return _of_pods(running, world, done, total, "running" if running else "pods are being made")
+    if held := next((state for pod in running if (state := kept_open(pod))), None):
+        return State("failed", f"pod {held.pod}: {held.reason}", held.next_step, done, total, held.grace, held.pod, held.container)
+    return _of_pods(running, world, done, total, "running" if running else "pods are being made", tried_again=True)
 
 
 def _pod(obj: Object, world: World) -> State:
-    state = pod_state(obj, world.last_event)
+    state = pod_state(obj, world.last_event, world.restarts)
     return State(state.status, state.reason, state.next_step, int(state.status == "ready"), 1, state.grace, state.pod, state.container)
 
 
@@ -222,6 +267,8 @@ def _autoscaler(obj: Object, _world: World) -> State:
 
 _LOST_AGAIN = 3  # so many pods that failed whole (evicted, refused by the node) are no accident
 _RESUME = "Take that field back (kubectl rollout resume, kubectl edit), then run again."
+# Seconds: what an old pod gave back another workload may have taken, whose own old pod is about to end.
+_QUOTA_PASSED_ON = 15.0
 _QUOTA = "Raise the quota or correct what the admission message names, then run again."
 _JUDGES = {
     "Deployment": _deployment,

@@ -5,18 +5,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 Object = Mapping[str, Any]
 LastEvent = Callable[..., str]
+Restarts = Mapping[tuple[str, str], int]  # of (pod, container)
 
 
 @dataclass(frozen=True)
 class PodState:
     """grace: seconds for which a failure must hold. restarted: the log that tells why is the previous container's.
 
-    unschedulable: no node has room for it, which may change when others leave.
+    unschedulable: no node has room for it, which may change when others leave. crashed: its program ended badly by itself.
     """
 
     status: Literal["ready", "waiting", "failed"]
@@ -27,6 +29,7 @@ class PodState:
     container: str = ""
     restarted: bool = False
     unschedulable: bool = False
+    crashed: bool = False
 
 
 _FINAL_PULL = ("not found", "manifest unknown", "unauthorized", "denied", "no match for platform", "invalid reference")
@@ -40,11 +43,15 @@ _IMAGE = "Check release_images: does the registry have this digest, and may the 
 _CONFIG = "Make the missing Secret, ConfigMap or key, then run again."
 _CRASH = "Read the log; put the previous release back, or correct the cause and run again."
 _MEMORY = "Raise limits.memory of this workload in rollout_resources, or find the leak."
+_SIDECAR = "Make the helper a sidecar (an init container with restartPolicy Always), or let it end when the work is done."
 _SCHEDULE = "Lower what it requests (rollout_resources), free a node, or add one."
 
 
-def pod_state(pod: Object, last_event: LastEvent) -> PodState:
-    """The first fault that explains the rest: scheduling, then each container, then mounts and sandbox."""
+def pod_state(pod: Object, last_event: LastEvent, before: Restarts = MappingProxyType({})) -> PodState:
+    """The first fault that explains the rest: scheduling, then each container, then mounts and sandbox.
+
+    before: restarts that had happened when somebody began to look; a node that was started again last week is no fault of today.
+    """
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     if status.get("phase") == "Succeeded":
         return PodState("ready", pod=name)
@@ -52,7 +59,7 @@ def pod_state(pod: Object, last_event: LastEvent) -> PodState:
         return scheduling
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     pull = last_event(pod, "Failed")  # older kubelets tell only there why an image was not pulled
-    states = [state for container in containers for state in _container(container, name, pull)]
+    states = [state for container in containers for state in _container(container, name, pull, before)]
     for verdict in ("failed", "waiting"):
         for state in states:
             if state.status == verdict:
@@ -77,7 +84,7 @@ def _scheduling(pod: Object, last_event: LastEvent) -> PodState | None:
     return PodState("failed", f"Unschedulable: {message}", _SCHEDULE, grace=3.0, pod=name, unschedulable=True)
 
 
-def _container(status: Object, pod: str, pull: str) -> Iterator[PodState]:
+def _container(status: Object, pod: str, pull: str, before: Restarts) -> Iterator[PodState]:
     """What one container's status says; nothing if it runs and is ready, or ended well. pull: what the last event says of its image."""
     name, restarts = status["name"], int(status.get("restartCount", 0))
     waiting = (status.get("state") or {}).get("waiting")
@@ -87,16 +94,18 @@ def _container(status: Object, pod: str, pull: str) -> Iterator[PodState]:
         yield _waiting(waiting, last, PodState("waiting", pod=pod, container=name, restarted=restarts > 0), status, pull)
     elif ended and ended.get("exitCode") != 0:
         told = _exit(ended)
-        if restarts:
-            yield PodState("failed", f"container {name} ends again and again: {told}", _after(ended), 2.0, pod, name)
+        if restarts > before.get((pod, name), 0):
+            yield PodState("failed", f"container {name} ends again and again: {told}", _after(ended), 2.0, pod, name, crashed=True)
         else:
-            yield PodState("waiting", f"container {name}: {told}", _after(ended), 0.0, pod, name)
+            yield PodState("waiting", f"container {name}: {told}", _after(ended), 0.0, pod, name, crashed=True)
     elif not ended and not status.get("ready"):
         why = f", restarted {restarts} times, last {_exit(last)}" if restarts else ""
-        if restarts >= 3 and last.get("exitCode"):
-            yield PodState("failed", f"container {name} ends again and again: {_exit(last)}", _after(last), 5.0, pod, name, True)
+        if restarts - before.get((pod, name), 0) >= 3 and last.get("exitCode"):
+            yield PodState(
+                "failed", f"container {name} ends again and again: {_exit(last)}", _after(last), 5.0, pod, name, True, crashed=True
+            )
         elif why:
-            yield PodState("waiting", f"container {name} starting{why}", pod=pod, container=name)
+            yield PodState("waiting", f"container {name} starting{why}", pod=pod, container=name, restarted=True, crashed=True)
 
 
 def _waiting(waiting: Object, last: Object, base: PodState, status: Object, pull: str) -> PodState:
@@ -106,7 +115,8 @@ def _waiting(waiting: Object, last: Object, base: PodState, status: Object, pull
         return PodState("failed", f"container {base.container}: {told}", next_step, grace, base.pod, base.container, base.restarted)
 
     if reason == "CrashLoopBackOff":
-        return failed(f"CrashLoopBackOff: {_exit(last)}, restarted {status.get('restartCount', 0)} times", _after(last))
+        crash = failed(f"CrashLoopBackOff: {_exit(last)}, restarted {status.get('restartCount', 0)} times", _after(last))
+        return replace(crash, restarted=True, crashed=True)
     if reason in ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed"):
         why = message if "rpc error" in message or not pull else f"{message} {pull}"
         final = any(word in why.lower() for word in _FINAL_PULL)
@@ -124,6 +134,22 @@ def _exit(ended: Object) -> str:
     code, reason, message = ended.get("exitCode"), ended.get("reason"), str(ended.get("message") or "").strip()
     told = f"exit code {code}" + (f", {reason}" if reason not in (None, "Error") else "")
     return f"{told}: {message[-300:]}" if message else told
+
+
+def kept_open(pod: Object) -> PodState | None:
+    """A pod of a Job whose work is done while another container goes on, so that neither pod nor Job ever ends.
+
+    The work is the first container's, or the one's that the annotation names by which kubectl chooses too.
+    """
+    containers = {one["name"]: one for one in (pod.get("status") or {}).get("containerStatuses") or []}
+    first = next((one["name"] for one in (pod.get("spec") or {}).get("containers") or []), "")
+    name = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container", first)
+    ended = ((containers.get(name) or {}).get("state") or {}).get("terminated")
+    others = sorted(other for other, one in containers.items() if other != name and (one.get("state") or {}).get("running"))
+    if not ended or not others:
+        return None
+    told = f"container {name} ended at {ended.get('finishedAt')} ({_exit(ended)}), and {', '.join(others)} keeps the Job open"
+    return PodState("failed", told, _SIDECAR, 5.0, pod["metadata"]["name"], name)
 
 
 def _after(ended: Object) -> str:

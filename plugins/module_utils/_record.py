@@ -29,7 +29,7 @@ class Release:
     """One recorded release.
 
     images: {name: reference}; digest: of its whole set of objects; restores: number of the one it put back; owned: hash of the fields that
-    we own of each object (by title) since it was applied.
+    we own of each object (by title) since it was applied. schema_class: of the migrations since the release before it, empty if none ran.
     """
 
     number: int
@@ -40,6 +40,7 @@ class Release:
     who: str = ""
     time: str = ""
     schema_revision: str = ""
+    schema_class: str = ""
     restores: int = 0
     owned: Mapping[str, str] = field(default_factory=dict)
     objects: Sequence[Object] = ()
@@ -94,6 +95,21 @@ def newest(releases: Sequence[Release]) -> Release | None:
 def deployed(releases: Sequence[Release]) -> Release | None:
     """The newest that became ready and was not withdrawn."""
     return newest([release for release in releases if release.status == "deployed"])
+
+
+def newer_schema(releases: Sequence[Release], revision: str, head: str) -> Release | None:
+    """The release that brought the schema to ``revision``, if code made for ``head`` runs on it: all migrations since only add.
+
+    None: nobody recorded how it came there, or one of them does more than add.
+    """
+    brought = min((one for one in releases if one.schema_revision == revision), key=lambda one: one.number, default=None)
+    if brought is None:
+        return None
+    made_for = newest([one for one in releases if one.schema_revision == head and one.number < brought.number])
+    if made_for is None:
+        return None
+    between = [one for one in releases if made_for.number < one.number <= brought.number]
+    return brought if all(one.schema_class == "expand" for one in between) else None
 
 
 def to_put_back(releases: Sequence[Release], number: int, run: str) -> Release | None:

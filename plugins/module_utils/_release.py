@@ -21,7 +21,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import (
     _saved_plan,
     _whole_file,
 )
-from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, good
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
 from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
@@ -85,10 +85,9 @@ class Engine:
                 return self._outcome(changes, findings)
         _apply.retry_backed_off_pods(self.cluster)
         findings = [self._told(changes), *self._wait(wanted)]
-        if not params["components"] and _good(findings):
+        if not params["components"] and good(findings):
             owned = self.applier.ownership(wanted) if release.status == "started" else release.owned
-            schema = params["schema_revision"] or release.schema_revision
-            self._finish(replace(release, status="deployed", schema_revision=schema, owned=owned))
+            self._finish(self._at_schema(replace(release, status="deployed", owned=owned)))
         return self._outcome(changes, [*findings, *self.applier.held(changes)])
 
     def previous(self) -> Outcome:
@@ -114,11 +113,11 @@ class Engine:
             _apply.replace_stuck_pods(self.cluster, target.objects)
             findings = self._wait(target.objects)
         seconds = round(self.context.monotonic() - started, 1)
-        if _good(findings):
+        if good(findings):
             if withdrawn and withdrawn.number != target.number:
                 self._write(replace(withdrawn, status="withdrawn"))
             self._finish(replace(latest, status="deployed", owned=self.applier.ownership(target.objects)))
-        told = [_put_back(target, withdrawn, latest, _good(findings), seconds), _migration_plan.after_code(way_back)]
+        told = [_put_back(target, withdrawn, latest, good(findings), seconds), _migration_plan.after_code(way_back)]
         return self._outcome(changes, [*findings, *kept, *self.applier.held(changes), *(one for one in told if one)])
 
     def _wanted(self) -> list[Object]:
@@ -162,9 +161,15 @@ class Engine:
         """The newest record if it is of this very set and nothing changes, or was begun and not finished; else the next one."""
         newest = self.current
         if newest and newest.digest == _record.set_digest(objects) and (not changes or newest.status == "started"):
-            return replace(newest, run=self.run) if newest.status == "started" else newest
-        schema = self.context.params["schema_revision"] or (newest.schema_revision if newest else "")
-        return self._next(objects, self.context.params["images"], schema)
+            return self._at_schema(replace(newest, run=self.run)) if newest.status == "started" else newest
+        return self._at_schema(self._next(objects, self.context.params["images"], newest.schema_revision if newest else ""))
+
+    def _at_schema(self, release: Release) -> Release:
+        """With where this run's migration brought the schema; where none ran, as it is."""
+        params = self.context.params
+        if not params["schema_revision"]:
+            return release
+        return replace(release, schema_revision=params["schema_revision"], schema_class=params["way_back"].get("class", ""))
 
     def _next(self, objects: Sequence[Object], images: Mapping[str, str], schema: str, restores: int = 0) -> Release:
         return Release(
@@ -224,13 +229,9 @@ class Engine:
         return Finding("RO-03", "warn", "There is no earlier good release to put back.", {"recorded": known}, step)
 
 
-def _good(findings: Sequence[Finding]) -> bool:
-    return not any(finding.verdict in ("fail", "error") for finding in findings)
-
-
-def _put_back(target: Release, withdrawn: Release | None, latest: Release, good: bool, seconds: float) -> Finding:
+def _put_back(target: Release, withdrawn: Release | None, latest: Release, whole: bool, seconds: float) -> Finding:
     evidence = {"release": target.number, "recorded_as": latest.number, "seconds": seconds, "images": dict(target.images)}
-    if not good:
+    if not whole:
         message = f"Release {target.number} was applied again, but did not become ready within {seconds} s."
         return Finding("RO-03", "fail", message, evidence, "See the RO-02 findings; `ansible-playbook playbooks/rollback.yml` tries again.")
     message = f"Release {target.number} is back (as release {latest.number}) and ready after {seconds} s."

@@ -161,6 +161,8 @@ def _phases(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if entry["kind"] != "module" or entry["module"] == "report":
             continue
         name, data = _PHASES.get(entry["module"], entry["module"]), entry["data"]
+        if entry["module"] == "lease" and not data["failed"]:
+            continue  # taken, looked at again and given back between the phases; only a refusal is worth a line
         started = _time(entry["time"]) - timedelta(seconds=float(data["seconds"]))
         if phases and phases[-1]["phase"] == name:
             last = phases[-1]

@@ -108,7 +108,8 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], restored: M
     Facts are {name: number or text}. What did not change while the backup ran must be equal. A number that did change (the product
     is in use) may lie between both, and beyond them by what changed. A text that changed says nothing. A source that counts its
     ``writes`` may have held, in between, what was there neither before nor after: then a count may be off by as many keys, or
-    by so many keys of the mean size, and the sample says nothing either. The ``mark`` must be there whatever happens.
+    by so many keys of the mean size (one at least: a queue may have been empty before and after), and the sample says nothing either.
+    The ``mark`` must be there whatever happens.
     """
     writes = after.get("writes", 0) - before.get("writes", 0)
     found = []
@@ -119,7 +120,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], restored: M
                 found.append(f"{name}: {got or 'nothing'} was restored, {first or 'nothing'} is in the source")
             continue
         keys = max(before.get(name.replace("elements.", "keys."), 0), after.get(name.replace("elements.", "keys."), 0), 1)
-        slack = abs(last - first) + writes * math.ceil(max(first, last) / keys)
+        slack = abs(last - first) + writes * max(1, math.ceil(max(first, last) / keys))
         if not min(first, last) - slack <= got <= max(first, last) + slack:
             found.append(f"{name}: {got} restored, {first}{f' to {last}' if last != first else ''} in the source")
     return found

@@ -19,7 +19,6 @@ from ansible_collections.hsc.jit.plugins.module_utils._readiness import State, W
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 
 _TICK_SECONDS = 0.5  # graces and the end of the wait are looked at so often, whether something changed or not
-_UNREACHABLE_SECONDS = 30.0  # for so long the API server may be away before the wait gives up
 _LOG_LINES = 10
 _LOOK = "Look at its events, if that comes again."
 _ALSO: Mapping[Hashable, tuple[str, str, Mapping[str, str]]] = {
@@ -34,6 +33,7 @@ class Watch:
     """Waits for ``objects`` of the namespace of ``cluster``. monotonic and open are arguments so that tests need no time.
 
     healed: what was bad for less than its grace, by name; reasons: why it is or was bad. restarts: of each container when the wait began.
+    crashes: of what crashed, by name, the reason and the log: a Job's pod is removed in the moment in which the Job fails.
     """
 
     cluster: Cluster
@@ -46,10 +46,13 @@ class Watch:
     reasons: dict[str, str] = field(default_factory=dict)
     bad_since: dict[tuple[str, str], float] = field(default_factory=dict)
     said: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+    crashes: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
 
     def wait(self, objects: Sequence[Object], seconds: float) -> list[Finding]:
         """RO-02: one pass for all of them (and a warn for what healed by itself), or what has failed, or what was not ready in time."""
         awaited = [obj for obj in objects if obj["kind"] in _readiness.WAITED_FOR]
+        if not awaited:
+            return [Finding("RO-02", "pass", "Nothing of this is waited for.", {"objects": 0})]
         self.kinds.learn(obj["apiVersion"] for obj in awaited)
         claims = _claims_used(objects)
         started = seen = self.monotonic()
@@ -59,7 +62,7 @@ class Watch:
                 now = self.monotonic()
                 took = round(now - started, 1)
                 if problem := mirror.problem:
-                    if not problem.transient or now - seen > _UNREACHABLE_SECONDS:
+                    if not problem.transient or now - seen > self.cluster.patience:
                         raise problem
                     self.progress.say("Waiting", detail=f"the API server is away: {problem.message}")
                 elif found := self._judge(awaited, mirror, claims, now, took, over=took >= seconds):
@@ -79,7 +82,7 @@ class Watch:
         self, awaited: Sequence[Object], mirror: Any, claims: frozenset[str], now: float, took: float, *, over: bool
     ) -> list[Finding]:
         """Nothing as long as it is worth waiting."""
-        world = World(mirror.objects("pods"), mirror.objects("replica_sets"), mirror.objects("events"), claims)
+        world = World(mirror.objects("pods"), mirror.objects("replica_sets"), mirror.objects("events"), claims, self.restarts)
         live = {key(item): item for kind in mirror.sources if isinstance(kind, tuple) for item in mirror.objects(kind)}
         states = {title(obj): _readiness.assess(live.get(key(obj)), world) for obj in awaited}
         self._tell(states)
@@ -132,11 +135,14 @@ class Watch:
                 self.progress.say(name, state.done, state.total, state.reason or "ready")
             if self.said.get(name) != line:
                 self.said[name] = line
+                if state.crashed:
+                    self.crashes[name] = (state.reason, self._log(state))
 
     def _failure(self, name: str, state: State, world: World, took: float) -> Finding:
         still = state.status == "waiting"
         lead = f"{name}: {state.done} of {state.total} ready after {took} s"
-        log = self._log(state)
+        crash, kept = self.crashes.get(name, ("", []))
+        log = self._log(state) or kept
         events = [f"{one.get('reason')}: {one.get('message')}" for one in world.events if _about(one, state.pod)][-3:]
         evidence = {
             "object": name,
@@ -148,6 +154,8 @@ class Watch:
             "events": events,
         }
         reason = f"still waiting: {state.reason}" if still else state.reason
+        if crash and not state.pod:
+            reason += f"; before that: {crash}"
         tail = f" Log: {' | '.join(log[-3:])}" if log else ""
         step = state.next_step or "Look at `kubectl describe` of this object; raise rollout_wait_seconds if it only needs longer."
         return Finding("RO-02", "fail", f"{lead} ({reason}).{tail}", evidence, step)

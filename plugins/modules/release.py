@@ -74,7 +74,9 @@ options:
     type: bool
     default: false
   way_back:
-    description: What M(hsc.jit.schema_migrate) said that a failure leads to; V(previous) holds to it. Empty is the code's way.
+    description:
+      - What M(hsc.jit.schema_migrate) said that a failure leads to; V(previous) holds to it, V(present) records its class. Empty is the
+        code's way.
     type: dict
     default: {}
   saved_plan:

@@ -11,7 +11,8 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,35 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app import config
 from app.core import catalog, catalogue_data, database, way_back
+from app.core.blockers import blockers_of
 
 LOCK_KEY = 4_837_001  # any constant: one migration at a time, whoever starts it
 LOCK_TIMEOUT_SECONDS = 15.0
+# Who waits for a table makes everybody wait who comes after: each try is short, and between two the readers have their turn.
+TRY_SECONDS, PAUSE_SECONDS = 0.5, 2.0
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
 class Refused(ValueError):
     """The migrations cannot be carried out as they are written; nothing was touched. The message says what to mend."""
+
+
+class Ahead(Refused):
+    """The database has a revision that this image does not know, because a newer release made it."""
+
+    def __init__(self, revision: str, head: str) -> None:
+        step = "Deploy an image that has it, or put a recorded release back (playbooks/rollback.yml)."
+        told = f"This image (newest revision {head}) does not know revision {revision}, which the database has: a newer release made it."
+        super().__init__(f"{told} {step}")
+        self.revision, self.head = revision, head
+
+
+class Blocked(Exception):
+    """A lock that others held all the time. The message says who."""
 
 
 def _alembic(**attributes: Any) -> AlembicConfig:
@@ -70,8 +88,7 @@ def _after(script: ScriptDirectory, head: str, revision: str | None) -> list[Scr
     try:
         return list(reversed(list(script.iterate_revisions(head, revision or "base"))))
     except RevisionError as problem:
-        step = "Deploy an image that has it, or put a recorded release back (playbooks/rollback.yml)."
-        raise Refused(f"This image does not know revision {revision}, which the database has: a newer release made it. {step}") from problem
+        raise Ahead(str(revision), head) from problem
 
 
 def _step(script: Script, *, applied: bool) -> dict[str, Any]:
@@ -91,25 +108,62 @@ def preview(connection: Connection) -> str:
 def upgrade(engine: Engine, *, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS, statement_timeout_seconds: float = 0) -> dict[str, Any]:
     """Migrate, then import; each is whole or not at all. Doing it again changes nothing.
 
-    lock_timeout_seconds: for this migration's turn, and for each table lock. statement_timeout_seconds: for each statement; 0 is none.
+    lock_timeout_seconds: how long this migration's turn is waited for, and then the tables' locks, in short tries. Raises Blocked.
+    statement_timeout_seconds: for each statement; 0 is none.
     """
     with engine.connect() as connection:
         try:
-            connection.execute(text(f"SET lock_timeout = {round(lock_timeout_seconds * 1000)}"))
             connection.execute(text(f"SET statement_timeout = {round(statement_timeout_seconds * 1000)}"))
             # A statement whose process was killed ends too, instead of holding its locks to the end.
             connection.execute(text("SET client_connection_check_interval = '1s'"))
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
-            connection.commit()
+            with _locks(engine, connection, lock_timeout_seconds, "its turn: another migration is at work"):
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
             before = plan(connection)
             connection.rollback()
-            command.upgrade(_alembic(connection=connection), "head")
-            with connection.begin():
-                imported = catalog.import_rows(connection, *catalog.rows_from_data(*catalogue_data.load()))
+            # A concurrent build waits for old transactions without blocking anybody, and one that is cut off leaves a broken index.
+            concurrent = any("CONCURRENTLY" in step["sql"].upper() for step in before["steps"] if not step["applied"])
+            each = lock_timeout_seconds if concurrent else min(TRY_SECONDS, lock_timeout_seconds)
+            imported = _in_tries(engine, connection, lock_timeout_seconds, each, lambda: _migrate_and_import(connection))
         finally:
             # Closed, not given back to the pool: the lock and these settings last exactly as long as the connection.
             connection.invalidate()
     return {"from": before["current"], "to": before["head"], "migrated": before["pending"], "catalogue": imported}
+
+
+def _migrate_and_import(connection: Connection) -> dict[str, Any]:
+    command.upgrade(_alembic(connection=connection), "head")
+    with connection.begin():
+        return catalog.import_rows(connection, *catalog.rows_from_data(*catalogue_data.load()))
+
+
+@contextmanager
+def _locks(engine: Engine, connection: Connection, seconds: float, what: str) -> Iterator[None]:
+    """Within it a lock is waited for so long; Blocked says who holds it. Commits."""
+    connection.execute(text(f"SET lock_timeout = {round(seconds * 1000)}"))
+    connection.commit()
+    with blockers_of(engine, connection) as blockers:
+        try:
+            yield
+        except OperationalError as problem:
+            connection.rollback()
+            if getattr(problem.orig, "sqlstate", "") != "55P03":
+                raise
+            raise Blocked(f"lock timeout after {seconds:g} s, waiting for {what}. In the way: {blockers or 'nobody any more'}") from problem
+    connection.commit()
+
+
+def _in_tries(engine: Engine, connection: Connection, seconds: float, each: float, work: Callable[[], Any]) -> Any:
+    """What `work` returns; tried again for `seconds` while a lock is not to be had within `each`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with _locks(engine, connection, each, "a table"):
+                return work()
+        except Blocked as problem:
+            if time.monotonic() + PAUSE_SECONDS > deadline:
+                raise
+            sys.stderr.write(f"migrate: {problem}; again in {PAUSE_SECONDS:g} s\n")
+            time.sleep(PAUSE_SECONDS)
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -152,6 +206,9 @@ def main(arguments: list[str] | None = None) -> int:
             timeouts = {"lock_timeout_seconds": chosen.lock_timeout_seconds, "statement_timeout_seconds": chosen.statement_timeout_seconds}
             with _revisions_told():
                 output = json.dumps(upgrade(engine, **timeouts))
+    except Blocked as problem:
+        sys.stderr.write(f"migrate: {problem}. Nothing half applied; end those sessions or wait for them, and run it again.\n")
+        return 1
     except SQLAlchemyError as problem:
         cause = getattr(problem, "orig", None) or problem
         where = f"server {engine.url.host}, database {engine.url.database}"
@@ -160,7 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 1
     except Refused as problem:
-        sys.stdout.write(json.dumps({"refused": str(problem)}) + "\n")
+        ahead = {"unknown": problem.revision, "head": problem.head} if isinstance(problem, Ahead) else {}
+        sys.stdout.write(json.dumps({"refused": str(problem), **ahead}) + "\n")
         return 3
     sys.stdout.write(output + "\n")
     return 0

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -88,12 +89,16 @@ def test_two_heads_are_refused_by_their_names_and_nothing_is_touched(engine, mig
         assert inspect(connection).get_table_names() == []
 
 
-def test_a_schema_of_a_newer_release_is_refused(engine, migrations) -> None:
+def test_a_schema_of_a_newer_release_is_refused(engine, migrations, database_url, monkeypatch, capsys) -> None:
     migrations("x1", "0002", INDEX)
     migrate.upgrade(engine)
     (migrate.MIGRATIONS / "versions" / "x1.py").unlink()
     with pytest.raises(migrate.Refused, match="does not know revision x1"):
         migrate.upgrade(engine)
+    monkeypatch.setenv("HSC_DATABASE_URL", database_url)
+    assert migrate.main(["--current"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert (told["unknown"], told["head"]) == ("x1", "0002"), "so that who knows what x1 was can decide"
 
 
 def test_a_class_without_a_reason_is_refused_before_anything_runs(engine, migrations) -> None:
@@ -168,11 +173,41 @@ def test_a_table_lock_that_somebody_holds_ends_the_migration_soon(engine, migrat
     monkeypatch.setenv("HSC_DATABASE_URL", database_url)
     with engine.begin() as holder:
         holder.execute(text("LOCK TABLE products IN SHARE MODE"))
-        assert migrate.main(["--lock-timeout-seconds", "0.2"]) == 1
-    assert "lock timeout" in capsys.readouterr().err
+        pid = holder.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        assert migrate.main(["--lock-timeout-seconds", "0.5"]) == 1
+    said = capsys.readouterr().err
+    assert "lock timeout after 0.5 s, waiting for a table. In the way: " in said
+    assert re.search(rf"pid {pid} \(hsc-jit, idle in transaction, its transaction open for \d+ s\)", said)
     assert plan(engine)["pending"] == ["x1"]
     with engine.connect() as connection:
         assert "t" not in inspect(connection).get_table_names()
+
+
+def test_a_lock_that_comes_free_in_time_is_had_and_readers_hardly_wait(engine, migrations, capsys, monkeypatch) -> None:
+    """An idle transaction for three seconds: who reads meanwhile waits for one short try at most, not until it ends."""
+    monkeypatch.setattr(migrate, "PAUSE_SECONDS", 1.0)
+    migrate.upgrade(engine)
+    migrations("x1", "0002", 'op.add_column("products", sa.Column("c", sa.Text))')
+    waits, done = [], threading.Event()
+
+    def read() -> None:
+        while not done.wait(0.02):
+            began = time.monotonic()
+            with engine.connect() as reader:
+                reader.execute(text("SELECT id FROM products LIMIT 1"))
+            waits.append(time.monotonic() - began)
+
+    with engine.connect() as holder:
+        holder.execute(text("SELECT id FROM products LIMIT 1"))
+        threading.Timer(3, holder.rollback).start()
+        reading = threading.Thread(target=read)
+        reading.start()
+        assert migrate.upgrade(engine, lock_timeout_seconds=20)["migrated"] == ["x1"]
+        done.set()
+        reading.join()
+    assert capsys.readouterr().err.count("; again in 1 s") >= 2
+    assert len(waits) > 20
+    assert max(waits) < 1.5
 
 
 def test_statements_may_take_as_long_as_is_said(engine, migrations, database_url, monkeypatch, capsys) -> None:
@@ -236,8 +271,9 @@ def test_a_held_lock_is_reported_not_waited_for_forever(engine, database_url, mo
     monkeypatch.setenv("HSC_DATABASE_URL", database_url)
     with engine.connect() as holder:
         holder.execute(text("SELECT pg_advisory_lock(:key)"), {"key": migrate.LOCK_KEY})
-        assert migrate.main(["--lock-timeout-seconds", "0.2"]) == 1
-    assert "lock timeout" in capsys.readouterr().err
+        assert migrate.main(["--lock-timeout-seconds", "0.5"]) == 1
+    said = capsys.readouterr().err
+    assert "waiting for its turn: another migration is at work. In the way: pid " in said
 
 
 def test_command_line_current_is_json(engine, database_url, monkeypatch, capsys) -> None:

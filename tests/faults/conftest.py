@@ -1,11 +1,9 @@
 """The small release that is broken, and the table of what was seen: each fault, what was reported after how long, and the way back."""
 
-import secrets
-from functools import partial
 from pathlib import Path
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+from private_namespace import private_namespace
 from small_release import Small, run
 from waiting import until
 
@@ -54,14 +52,25 @@ class Base:
 
 @pytest.fixture(scope="module")
 def base(kubeconfig, images):
-    name = f"test-faults-{secrets.token_hex(3)}"
-    cluster = connect({"kubeconfig": kubeconfig, "namespace": name})
-    labels = {"pod-security.kubernetes.io/enforce": "restricted", "app.kubernetes.io/managed-by": "hsc.jit-tests"}
-    cluster.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
-    for path in (cluster.namespaced("configmaps") + "/kube-root-ca.crt", cluster.namespaced("serviceaccounts") + "/default"):
-        until(partial(cluster.find, path), 20)
-    yield Base(cluster, images["service"])
-    cluster.delete(f"/api/v1/namespaces/{name}")
+    with private_namespace(kubeconfig, "test-faults") as cluster:
+        yield Base(cluster, images["service"])
+
+
+@pytest.fixture
+def quota(base):
+    """As many pods as there are, and none beside them. Pods that have ended do not count."""
+    pods = [pod for pod in base.cluster.list(base.cluster.namespaced("pods")) if pod["status"]["phase"] not in ("Failed", "Succeeded")]
+    path, full = base.cluster.namespaced("resourcequotas"), str(len(pods))
+    base.cluster.create(path, {"metadata": {"name": "full"}, "spec": {"hard": {"pods": full}}})
+    until(lambda: (base.cluster.get(f"{path}/full").get("status") or {}).get("used", {}).get("pods") == full, 30)
+    yield
+    base.cluster.delete(f"{path}/full")
+
+
+@pytest.fixture
+def cluster_has_one_node(base):
+    if len(base.cluster.list("/api/v1/nodes")) > 1:
+        pytest.skip("with several nodes the two pods find room on two of them")
 
 
 @pytest.fixture

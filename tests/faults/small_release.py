@@ -84,6 +84,14 @@ class Small:
         body = {"backoffLimit": 0, "template": {"spec": pod}, **spec}
         self.more.append({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "job"}, "spec": body})
 
+    def alone(self, name):
+        """A Deployment of one pod that tolerates no other of its kind on its node."""
+        obj = self._workload("Deployment", name, container(self.image), 1)
+        rule = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": name}}}
+        obj["spec"]["template"]["spec"]["affinity"] = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [rule]}}
+        self.more.append(obj)
+        return obj
+
     @property
     def pod(self):
         """The web pods' spec."""

@@ -52,6 +52,19 @@ def claim(small):
     volume({"persistentVolumeClaim": {"claimName": "lost"}})(small)
 
 
+def helped_job(small):
+    small.job("print('migrated')")
+    helper = container(
+        small.image, name="helper", command=python("import time; time.sleep(600)"), envFrom=None, ports=None, readinessProbe=None
+    )
+    small.more[-1]["spec"]["template"]["spec"]["containers"].append(helper)
+
+
+def tried_again(small):
+    small.job("print('revision 8 is missing'); raise SystemExit(4)", backoffLimit=1)
+    small.more[-1]["spec"]["template"]["spec"]["restartPolicy"] = "OnFailure"
+
+
 def never_ready(small):
     small.web["spec"]["progressDeadlineSeconds"] = 5
     small.settings["data"]["ANSWER"] = "503"
@@ -89,6 +102,8 @@ BAD = [
     Fault("root user where it must not be", pod(securityContext={**POD, "runAsNonRoot": False, "runAsUser": 0}), "runAsNonRoot", 5),
     Fault("claim of a class that does not exist", claim, "nobody-made-this", 10),
     Fault("Job that fails", lambda small: small.job("print('revision 7 is missing'); raise SystemExit(1)"), "revision 7 is missing", 8),
+    Fault("Job that a helper container keeps open", helped_job, "helper keeps the Job open", 12),
+    Fault("Job that is tried again, whose pod is gone then", tried_again, "revision 8 is missing", 30),
     Fault("Job that never ends", lambda small: small.job("import time; time.sleep(600)", activeDeadlineSeconds=3), "DeadlineExceeded", 10),
 ]
 
@@ -173,4 +188,32 @@ def test_what_the_bad_release_dropped_is_back_too(base, seen):
     seen(
         "release that drops an object and breaks another", outcome.findings[-1].message[:200], seconds, 8, f"all of it, after {back:.1f} s"
     )
+    base.deploy()
+
+
+def test_a_quota_without_room_for_one_more_pod(base, seen, quota):
+    small, run_id, serving = base.small(), f"run-{secrets.token_hex(3)}", base.serving()
+    small.one["env"] = [{"name": "NEW", "value": "1"}]
+    outcome, seconds = run(base.cluster, "present", objects=small.objects(base.cluster.namespace), run=run_id)
+    (finding,) = [one for one in outcome.findings if one.verdict == "fail"]
+    assert "exceeded quota" in finding.message
+    assert serving <= base.serving()
+    base.put_back(run_id)
+    seen("quota without room for the pod that comes first", finding.message[:200], seconds, 8, "the release before; its pods never stopped")
+    assert seconds <= 8
+
+
+def test_two_pods_of_a_workload_that_cannot_live_side_by_side(base, seen, cluster_has_one_node):
+    """One replica, its own enemy, and the old pod may not go first: found when the scheduler says so, not when the time is over."""
+    small, run_id = base.small(), f"run-{secrets.token_hex(3)}"
+    solo = small.alone("solo")
+    outcome, _ = run(base.cluster, "present", objects=small.objects(base.cluster.namespace), run=run_id)
+    assert not [one for one in outcome.findings if one.verdict == "fail"], outcome.findings
+    solo["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "NEW", "value": "1"}]
+    outcome, seconds = run(base.cluster, "present", objects=small.objects(base.cluster.namespace), run=f"{run_id}-2")
+    (finding,) = [one for one in outcome.findings if one.verdict == "fail"]
+    assert "anti-affinity" in finding.message, finding
+    base.put_back(f"{run_id}-2")
+    seen("workload that tolerates no second pod beside it", finding.message[:200], seconds, 10, "the release before")
+    assert seconds <= 10
     base.deploy()

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import threading
 import time
 
@@ -16,7 +15,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _drift
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from deployment import SHORT_LOAD, Deployment
-from playbook import ROOT, command, environment
+from playbook import start
 from waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -39,16 +38,7 @@ class Interrupted:
 
     def __init__(self, kubeconfig, folder, images, level, how, word="", seconds=0.0):
         values = {"release_evidence_dir": str(folder), "verify_load": SHORT_LOAD, "release_images": images, "release_log_level": level}
-        argv = command("deploy.yml", **values)
-        self.process = subprocess.Popen(
-            argv,
-            cwd=ROOT,
-            env=environment(kubeconfig),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        self.process = start("deploy.yml", kubeconfig=kubeconfig, **values)
         self.lines, began = [], time.monotonic()
         if seconds:
             threading.Timer(seconds, self.process.send_signal, [how]).start()

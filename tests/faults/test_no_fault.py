@@ -94,3 +94,13 @@ def test_a_claim_that_only_a_cron_job_uses_is_not_waited_for(base, seen):
     seconds, _ = deployed(base, small)
     seen("claim that waits for a CronJob (no fault)", "ready", seconds, 10, "the new release")
     base.deploy()
+
+
+def test_a_full_quota_where_one_pod_may_go_first(base, seen, quota):
+    """The controller is refused once, ends an old pod, and has the room: slower, and no failure."""
+    small = base.small()
+    small.web["spec"]["strategy"]["rollingUpdate"] = {"maxUnavailable": 1, "maxSurge": 1}
+    small.settings["data"]["NEW"] = "1"  # for the store too, whose pod ends first as well
+    seconds, _ = deployed(base, small)
+    seen("full quota, and one pod may go first (no fault)", "ready", seconds, 60, "the new release")
+    base.deploy()

@@ -131,6 +131,32 @@ def test_a_quota_that_is_too_small(cluster, namespace):
     assert finding.verdict == "fail" and "exceeded quota: small" in finding.message
 
 
+def test_a_full_quota_of_pods_and_a_workload_that_may_go_first(cluster, namespace):
+    web = deployment(namespace)
+    web["spec"]["replicas"] = 1
+    cluster.patch_apply(f"/apis/apps/v1/namespaces/{namespace}/deployments/web", web, "hsc.jit")
+    until(lambda: len(cluster.list(cluster.namespaced("pods"))) == 1, 30)
+    quota = {"metadata": {"name": "full"}, "spec": {"hard": {"pods": "1"}}}
+    cluster.create(f"/api/v1/namespaces/{namespace}/resourcequotas", quota)
+    until(lambda: (cluster.get(f"/api/v1/namespaces/{namespace}/resourcequotas/full").get("status") or {}).get("used"))
+    finding = only(preflight(cluster, [web]), "PF-03")
+    assert (finding.verdict, "exceeded quota: full" in finding.message) == ("fail", True)
+    web["spec"]["strategy"] = {"rollingUpdate": {"maxUnavailable": 1}}
+    finding = only(preflight(cluster, [web]), "PF-03")
+    assert (finding.verdict, "An old pod ends first" in finding.next_step) == ("warn", True)
+
+
+def test_a_budget_that_allows_no_pod_to_go(cluster, namespace):
+    web = deployment(namespace)
+    cluster.patch_apply(f"/apis/apps/v1/namespaces/{namespace}/deployments/web", web, "hsc.jit")
+    spec = {"minAvailable": "100%", "selector": {"matchLabels": {"app": "web"}}}
+    path = cluster.namespaced("poddisruptionbudgets", "/apis/policy/v1")
+    cluster.create(path, {"metadata": {"name": "all"}, "spec": spec})
+    until(lambda: (cluster.get(f"{path}/all").get("status") or {}).get("expectedPods"), 30)
+    (found,) = [one for one in of(preflight(cluster, [web]), "PF-07") if one.verdict == "warn"]
+    assert "PodDisruptionBudget all: 0 disruptions allowed now, so no drain can finish" in found.message
+
+
 def test_a_kind_that_is_not_installed(cluster, namespace):
     thing = {"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": {"name": "s"}}
     assert "does not serve ServiceMonitor" in only(preflight(cluster, [thing]), "PF-03").message
@@ -237,3 +263,18 @@ def test_a_deployer_without_rights_is_told_each_rule_and_nothing_passes_unseen(v
     steps = [one.next_step for one in of(findings, "PF-05")]
     assert any('apiGroups: ["apps"], resources: ["deployments"]' in step for step in steps)
     assert any('resources: ["pods/exec"]' in step for step in steps)
+
+
+def test_a_right_that_is_given_by_name_is_none_to_create(visitor, cluster, namespace):
+    """RBAC cannot allow to create by name, and `pods/exec` is no pod called exec: both are missing, and both are said at once."""
+    everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch", "patch", "update", "delete"]}
+    by_name = {"apiGroups": [""], "resources": ["configmaps", "pods"], "resourceNames": ["hsc-jit-config", "exec"], "verbs": ["create"]}
+    rbac, subject = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}", {"kind": "ServiceAccount", "name": "visitor"}
+    cluster.create(f"{rbac}/roles", {"metadata": {"name": "named"}, "rules": [everything, by_name]})
+    reference = {"kind": "Role", "name": "named", "apiGroup": "rbac.authorization.k8s.io"}
+    cluster.create(f"{rbac}/rolebindings", {"metadata": {"name": "named"}, "roleRef": reference, "subjects": [subject]})
+    began = time.monotonic()
+    said = [one.as_line() for one in of(preflight(visitor, [deployment(namespace)]), "PF-05")]
+    assert time.monotonic() - began < 5
+    assert any("configmaps" in line and "create" in line for line in said), said
+    assert any("pods/exec" in line and "create" in line for line in said), said

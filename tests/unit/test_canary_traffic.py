@@ -24,14 +24,14 @@ def test_errors_of_the_canary_alone_are_its_fault():
     seen = Comparison(100)
     for _ in range(30):
         seen.add(None, 0.01)
-    assert "30 of 30 answers were errors, 0 of 30 of the stable pods'" in seen.worse
+    assert "30 of 30 answers were errors, 0 of 30 of the stable pods'" in seen.why
 
 
 def test_errors_of_both_are_nobodys_and_nothing_is_learned():
     seen = Comparison(100)
     for _ in range(100):
         seen.add(None, None)
-    assert (seen.worse, seen.enough) == ("", False)
+    assert (seen.why, seen.enough) == ("", False)
 
 
 def test_slower_answers_are_seen_and_a_few_milliseconds_are_not():
@@ -40,8 +40,8 @@ def test_slower_answers_are_seen_and_a_few_milliseconds_are_not():
         usual = 0.150 + chance.random() * 0.05
         slow.add(usual + 0.08, usual)
         alike.add(usual + 0.004, usual)
-    assert "its answers took longer, p95" in slow.worse
-    assert (alike.worse, alike.enough) == ("", True)
+    assert "its answers took longer, p95" in slow.why
+    assert (alike.why, alike.enough) == ("", True)
 
 
 def test_users_errors_count_by_the_share_of_requests():
@@ -50,7 +50,7 @@ def test_users_errors_count_by_the_share_of_requests():
     assert not seen.worse
     for _ in range(4):
         seen.add_users((20, 5), (80, 0))
-    assert "20 of 90 requests were answered with an error, 8 of 410 by the stable pods" in seen.worse
+    assert "20 of 90 requests were answered with an error, 8 of 410 by the stable pods" in seen.why
 
 
 class Pods:
@@ -97,4 +97,4 @@ def test_an_error_ends_it_as_soon_as_it_is_sure():
 
 def test_a_pod_that_has_gone_is_nobodys_fault():
     seen = compare(Pods(ApiProblem(404, "NotFound", "gone")))
-    assert (seen.canary.asked, seen.worse, seen.enough) == (0, "", False)
+    assert (seen.canary.asked, seen.why, seen.enough) == (0, "", False)

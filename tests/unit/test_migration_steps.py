@@ -136,6 +136,26 @@ def test_the_way_back_is_said_before_anything_changes_with_the_settings_that_are
     assert "If this fails: stop and hold" in (tmp_path / "said").read_text()
 
 
+AHEAD = {"refused": "This image does not know revision r9", "unknown": "r9", "head": "r0"}
+
+
+def test_an_image_older_than_a_schema_that_only_grew_is_deployed_and_nothing_is_migrated(tmp_path):
+    jobs = Jobs(AHEAD)
+    grown = _record.Release(5, "withdrawn", "d", schema_revision="r9", schema_class="expand")
+    jobs.records.append(_record.as_config_map(grown))
+    outcome = steps(jobs, tmp_path).migrated()
+    assert verdicts(outcome) == [("MG-02", "pass"), ("MG-01", "pass")]
+    assert "The database is at r9, not in this image (r0): newer, by release 5, and allowed" in outcome.findings[0].message
+    assert outcome.facts["revision"] == "r0", "what the code was made for"
+    assert len(jobs.started) == 1, "asked, not migrated"
+
+
+def test_an_image_older_than_a_schema_of_which_nothing_is_known_is_refused(tmp_path):
+    outcome = steps(Jobs(AHEAD), tmp_path).migrated()
+    assert verdicts(outcome) == [("MG-02", "fail")]
+    assert "does not know revision r9" in outcome.findings[0].message
+
+
 @pytest.mark.parametrize("jobs", [Jobs(live=None), Jobs(releases=())])
 def test_a_first_release_is_not_asked(jobs, tmp_path):
     assert verdicts(steps(jobs, tmp_path).planned()) == [("MG-02", "pass")]

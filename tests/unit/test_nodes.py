@@ -114,9 +114,19 @@ def test_a_full_volume_of_the_release_fails_and_others_do_not_matter():
         volume = {"pvcRef": {"name": "data", "namespace": namespace}, "availableBytes": free, "capacityBytes": 100}
         return {"podRef": {"name": "p", "namespace": namespace}, "volume": [volume, {"name": "no claim"}]}
 
-    found = _nodes.check_volumes({"n0": summary(pods=[pod("hsc-jit", 9), pod("other", 0)])}, "hsc-jit", 10)
+    found = _nodes.check_volumes({"n0": summary(pods=[pod("hsc-jit", 9), pod("other", 0)])}, "hsc-jit", 10, 5, {})
     assert [one.message for one in found] == ["PersistentVolumeClaim data: 9 B of 100 B free; 10 % are needed."]
-    assert _nodes.check_volumes({"n0": summary(pods=[pod("hsc-jit", 10)])}, "hsc-jit", 10) == []
+    assert _nodes.check_volumes({"n0": summary(pods=[pod("hsc-jit", 10)])}, "hsc-jit", 10, 5, {"data": "redis-0"}) == []
+
+
+def test_a_volume_with_room_and_without_inodes_and_one_without_figures():
+    figures = {"availableBytes": 90, "capacityBytes": 100, "inodes": 400, "inodesFree": 10}
+    volume = {"pvcRef": {"name": "data", "namespace": "hsc-jit"}, **figures}
+    seen = {"n0": summary(pods=[{"podRef": {"name": "p"}, "volume": [volume]}])}
+    full, silent = _nodes.check_volumes(seen, "hsc-jit", 10, 5, {"data": "p", "shared": "q"})
+    assert full.message == ("PersistentVolumeClaim data: 390 of 400 inodes used; 5 % must be free. Of its bytes, 90 B of 100 B are free.")
+    assert (full.verdict, silent.verdict) == ("fail", "skipped")
+    assert silent.message.startswith("PersistentVolumeClaim shared: no volume stats")
 
 
 def test_a_kubelet_that_may_not_be_asked_is_skipped_and_one_that_does_not_answer_fails():

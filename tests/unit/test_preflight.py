@@ -33,6 +33,7 @@ ANSWERS = {
     "/apis/apps/v1": {"resources": [{"name": "deployments", "kind": "Deployment", "namespaced": True}]},
     "/api/v1/namespaces/hsc-jit": {"metadata": {"name": "hsc-jit"}},
     "/api/v1/nodes": {"kind": "NodeList", "items": [NODE]},
+    "/apis/policy/v1/namespaces/hsc-jit/poddisruptionbudgets": {"kind": "PodDisruptionBudgetList", "items": []},
     "/api/v1/pods": {"kind": "PodList", "items": []},
     "/version": {"gitVersion": "v1.36.3"},
     "/apis/metrics.k8s.io/v1beta1/nodes": {"kind": "NodeMetricsList", "items": [{}]},

@@ -148,6 +148,77 @@ def test_jobs():
     assert (state.pod, state.container) == ("web-1", "m")
 
 
+def helped(code, annotations=None, helper="running"):
+    """A pod of two containers: ``m`` has ended, ``helper`` goes on."""
+    found = pod(phase="Running", containerStatuses=[
+        {"name": "m", "restartCount": 0, "state": {"terminated": {"exitCode": code, "finishedAt": "2026-11-27T02:00:00Z"}}},
+        {"name": "helper", "restartCount": 0, "ready": True, "state": {helper: {"exitCode": 0}}},
+    ])  # fmt: skip
+    found["metadata"]["annotations"] = annotations or {}
+    return {**found, "spec": {"containers": [{"name": "m"}, {"name": "helper"}]}}
+
+
+@pytest.mark.parametrize(("code", "told"), [(0, "exit code 0"), (4, "exit code 4")])
+def test_a_helper_that_keeps_a_job_open_is_named(code, told):
+    state = judge(job(active=1), helped(code))
+    assert (state.status, state.grace, state.container) == ("failed", 5.0, "m")
+    assert f"container m ended at 2026-11-27T02:00:00Z ({told}), and helper keeps the Job open" in state.reason
+    assert "sidecar" in state.next_step
+
+
+def test_a_job_whose_work_goes_on_is_not_kept_open():
+    assert judge(job(active=1), helped(0, {"kubectl.kubernetes.io/default-container": "helper"})).status == "waiting"
+    assert judge(job(active=1), helped(0, helper="terminated")).status == "waiting"
+
+
+def test_a_program_that_ends_badly_is_no_failed_job_while_the_job_tries_again():
+    crash = waiting("CrashLoopBackOff", restarts=1, last={"exitCode": 4, "reason": "Error"})
+    state = judge(job(active=1), crash)
+    assert (state.status, state.crashed, state.restarted) == ("waiting", True, True)
+    assert "exit code 4" in state.reason
+    assert judge(deployment(), crash).status == "failed", "nobody counts for a Deployment"
+
+
+def test_a_quota_that_is_used_up_is_waited_for_where_an_old_pod_may_end_first():
+    def full(most, **status):
+        failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: full, requested: pods=1"}
+        obj = deployment(conditions=[failure], **status)
+        obj["spec"]["strategy"] = {"rollingUpdate": {"maxUnavailable": most}}
+        return obj
+
+    old = {"replicas": 2, "updatedReplicas": 1}
+    assert judge(full("25%", **old)).grace == 1.0, "a quarter of two is none"
+    assert judge(full(1, **old)).status == judge(full("50%", **old)).status == "waiting"
+    assert judge(full(1, replicas=1, updatedReplicas=1)).grace == 15.0, "the last old one has just ended"
+
+
+def test_pods_that_end_matter_only_where_their_place_would_be_one():
+    def without_place(why):
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}
+        found = pod("web-2", conditions=[condition])
+        found["metadata"]["labels"] = {"app": "web", "pod-template-hash": "new"}
+        return found
+
+    def ending(app):
+        found = pod(f"{app}-old", "other")
+        found["metadata"] |= {"deletionTimestamp": "now", "labels": {"app": app, "pod-template-hash": "old"}}
+        return found
+
+    room, enemy = without_place("0/1 nodes: 1 Insufficient cpu."), without_place("0/1 nodes: 1 didn't match pod anti-affinity rules.")
+    assert judge(deployment(), room, ending("job")).status == "waiting"
+    assert judge(deployment(), enemy, ending("job")).status == "failed"
+    assert judge(deployment(), enemy, ending("web")).status == "waiting"
+
+
+def test_restarts_of_another_day_are_no_fault_of_this_release():
+    """Seen: a machine was started again three times, and later a probe was late once."""
+    container = {"name": "web", "restartCount": 3, "ready": False, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 255}}}
+    late = pod(phase="Running", containerStatuses=[container])
+    assert judge(deployment(), late).status == "failed"
+    assert judge(deployment(), late, restarts={("web-1", "web"): 3}).status == "waiting"
+    assert judge(deployment(), late, restarts={("web-1", "web"): 0}).status == "failed"
+
+
 def claim(phase, name="data"):
     return {"kind": "PersistentVolumeClaim", "metadata": {"name": name, "uid": "c"}, "spec": {}, "status": {"phase": phase}}
 

@@ -51,6 +51,27 @@ def test_which_release_is_put_back(releases, number, run, wanted):
     assert (found and found.number) == wanted
 
 
+EXPANDED = release(2, "withdrawn", schema_revision="b", schema_class="expand")
+
+
+@pytest.mark.parametrize(
+    ("releases", "wanted"),
+    [
+        ([release(1, schema_revision="a"), EXPANDED], 2),
+        ([release(1, schema_revision="a"), EXPANDED, release(3, schema_revision="a")], 2),  # put back
+        ([release(1, schema_revision="a"), release(2, "withdrawn", schema_revision="b", schema_class="contract")], None),
+        ([release(1, schema_revision="a"), release(2, "withdrawn", schema_revision="b")], None),  # nobody said of which class
+        ([EXPANDED], None),  # whether code made for "a" ever ran before it is not recorded
+        ([release(1, schema_revision="a"), release(2, schema_revision="x", schema_class="contract"),
+          release(3, schema_revision="b", schema_class="expand")], None),
+        ([release(1, schema_revision="a")], None),
+    ],
+)  # fmt: skip
+def test_code_that_is_older_than_the_schema_may_run_where_all_since_only_added(releases, wanted):
+    found = r.newer_schema(releases, "b", "a")
+    assert (found and found.number) == wanted
+
+
 def test_history_keeps_the_two_newest_good_ones():
     releases = [release(1), release(2), *(release(number, "withdrawn") for number in range(3, 8))]
     assert [one.number for one in r.superfluous(releases, 3)] == [3, 4]

@@ -52,6 +52,8 @@ def test_another_file_is_damage(artefact, tmp_path, content, said):
         ({"keys.set": 9, "writes": 1}, {"keys.set": 9, "writes": 1}, {"keys.set": 11, "writes": 7}, 1),
         ({"keys.set": 9, "writes": 1}, {"keys.set": 9, "writes": 5}, {"keys.set": 2}, 1),
         ({"keys.set": 9, "elements.set": 90, "writes": 1}, {"keys.set": 9, "elements.set": 90, "writes": 5}, {"elements.set": 60}, 1),
+        ({"writes": 1}, {"writes": 9}, {"keys.list": 1, "elements.list": 2}, 0),  # a queue that was empty before and after
+        ({"writes": 1}, {"writes": 1}, {"keys.list": 1, "elements.list": 2}, 2),
         ({"sample": "a", "writes": 1}, {"sample": "a", "writes": 2}, {"sample": "c"}, 0),
         ({"mark": "a", "writes": 1}, {"mark": "a", "writes": 99}, {"mark": ""}, 1),
     ],

@@ -50,6 +50,7 @@ class Script:
 
 class FakeCluster:
     namespace = "ns"
+    patience = 30.0
 
     def namespaced(self, plural, api="/api/v1", namespace=None):
         return plural
@@ -87,6 +88,25 @@ def test_a_failure_that_heals_within_its_grace_is_none_but_is_told():
     (finding, warning), _ = wait({**job(), "pods": [POD]}, job(), {**job(), "pods": [POD]}, job("Complete"))
     assert (finding.verdict, warning.verdict) == ("pass", "warn")
     assert "Job j recovered by itself: pod j-1: container c: CreateContainerConfigError" in warning.message
+
+
+def test_of_a_pod_that_is_gone_when_its_job_fails_the_last_words_are_kept():
+    container = {"name": "c", "restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    crashed = {**POD, "status": {"containerStatuses": [{**container, "lastState": {"terminated": {"exitCode": 4}}}]}}
+    (finding,), _ = wait({**job(), "pods": [crashed]}, {**job(), "pods": [crashed]}, job("Failed"))
+    assert finding.verdict == "fail"
+    assert "before that: container c: CrashLoopBackOff: exit code 4" in finding.message
+    assert finding.evidence["log"] == ["first", "last words"]
+
+
+def test_nothing_is_opened_where_nothing_is_waited_for():
+    def never(*_):
+        raise AssertionError("opened")
+
+    watch = Watch(FakeCluster(), Kinds(FakeCluster(), {}), Progress(), lambda: 0.0, never)
+    assert [finding.verdict for finding in watch.wait([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}], 30)] == [
+        "pass"
+    ]
 
 
 def test_a_restart_meanwhile_is_told_and_an_older_one_is_not():

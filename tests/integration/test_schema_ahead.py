@@ -1,0 +1,57 @@
+"""The database is ahead of the image: lived with where a recorded release says that it only grew, refused with both ids otherwise.
+
+The revision is changed in its table, as a newer release would have left it.
+"""
+
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils import _apply, _record
+from deployment import Deployment
+from stores import sql
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+NEWER = "ffffffffffff"
+
+
+@pytest.fixture
+def ahead(product):
+    """The revision that the running release was made for; the database has another meanwhile."""
+    made_for = sql(product, "SELECT version_num FROM alembic_version")
+    sql(product, f"UPDATE alembic_version SET version_num = '{NEWER}'")
+    yield made_for
+    sql(product, f"UPDATE alembic_version SET version_num = '{made_for}'")
+
+
+@pytest.fixture
+def grown(product, ahead):
+    """A withdrawn release that brought the schema there, and said that its migrations only add."""
+    releases = _apply.read_releases(product)
+    number = _record.newest(releases).number + 1
+    grown = _record.Release(number, "withdrawn", "of-nothing", schema_revision=NEWER, schema_class="expand")
+    _apply.write_release(product, grown, releases)
+    yield number
+    _apply.forget_releases(product, [grown])
+
+
+def deploy(kubeconfig, images, tmp_path):
+    return Deployment(tmp_path, kubeconfig=kubeconfig, release_images=images, release_log_level="DEBUG")
+
+
+def test_a_schema_that_no_release_explains_is_refused_with_both_ids(product, kubeconfig, images, ahead, tmp_path):
+    before = product.get(product.namespaced("configmaps/hsc-jit-config"))["metadata"]["resourceVersion"]
+    run = deploy(kubeconfig, images, tmp_path)
+    assert run.returncode == 2
+    (message,) = run.messages("MG-02", "fail")
+    assert NEWER in message
+    assert ahead in message
+    assert product.get(product.namespaced("configmaps/hsc-jit-config"))["metadata"]["resourceVersion"] == before
+
+
+def test_a_schema_that_only_grew_is_lived_with_and_nothing_is_migrated(product, kubeconfig, images, ahead, grown, tmp_path):
+    run = deploy(kubeconfig, images, tmp_path)
+    assert run.returncode == 0, run.output[-3000:]
+    (message,) = set(run.messages("MG-02", "pass"))
+    assert f"The database is at {NEWER}, not in this image ({ahead}): newer, by release {grown}, and allowed" in message
+    assert any("Nothing was migrated" in one for one in run.messages("MG-01", "pass"))
+    newest = _record.newest(_apply.read_releases(product))
+    assert (newest.status, newest.schema_revision) == ("deployed", ahead)
+    assert sql(product, "SELECT version_num FROM alembic_version") == NEWER
