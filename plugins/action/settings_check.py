@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
         given = task_vars or {}
         values = {name: value for name in _settings.LOOKED_AT if name in given and (value := self._value(name)) is not None}
         problems = _settings.problems(values, given, known(_COLLECTION))
-        result |= {"changed": False, "settings": len(values)}
+        result |= {"changed": False, "settings": len(values), "sha256": _settings.fingerprint(values)}
         if problems:
             result |= {
                 "failed": True,

@@ -107,6 +107,7 @@ class Engine:
         if findings or self.context.check_mode:
             return self._outcome(changes if not findings else [], [*kept, *(findings or [self._told(changes)])])
         withdrawn, latest = self.current, self._next(target.objects, target.images, target.schema_revision, target.number)
+        latest = replace(latest, inventory=target.inventory)
         self._write(latest)
         findings = self.applier.apply(changes)
         if not findings:
@@ -180,6 +181,7 @@ class Engine:
             run=self.run,
             who=f"{getpass.getuser()}@{socket.gethostname()}",
             time=self.context.now().isoformat(timespec="seconds"),
+            inventory=self.context.params["inventory_hash"],
             schema_revision=schema,
             restores=restores,
             objects=objects,

@@ -3,8 +3,8 @@
 """One run's checklist out of its journal: a dict, written as ``checklist.json``, of which every other report is made. Pure: no I/O.
 
 ``{"schema_version", "environment", "run", "url", "verdict", "headline", "reason", "check_mode", "asked", "started", "finished", "seconds",
-"totals", "rows": [{"id", "phase", "line", "proof", "runbook", "verdict", "reason", "findings"}], "changes", "phases", "way_back",
-"journal"}``. A row's verdict is that of its worst finding, or ``not run``.
+"totals", "previous", "rows": [{"id", "phase", "line", "proof", "runbook", "verdict", "reason", "findings"}], "changes", "phases",
+"way_back", "journal"}``. A row's verdict is that of its worst finding, or ``not run``.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def build(entries: Sequence[Mapping[str, Any]], about: About) -> dict[str, Any]:
         "finished": finished,
         "seconds": round((_time(finished) - _time(started)).total_seconds(), 1) if started and finished else 0.0,
         "totals": {name: count for name in TOTALS if (count := sum(row["verdict"] == name for row in rows))},
+        "previous": {},
         "rows": rows,
         "changes": list(_changes(entries)),
         "phases": phases,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils import _journal, _junit, _report_html, _report_text, _whole_file
+from ansible_collections.hsc.jit.plugins.module_utils._report import metrics
 
 
 def read_journal(path: Path) -> tuple[list[dict[str, Any]], str]:
@@ -27,17 +28,21 @@ def read_journal(path: Path) -> tuple[list[dict[str, Any]], str]:
     return entries, ""
 
 
-def previous_verdict(folder: Path, checklist: Mapping[str, Any]) -> str:
-    """Of the newest report beside this one that is of the same environment and asks the same rows; empty if there is none."""
+def previous(folder: Path, checklist: Mapping[str, Any]) -> dict[str, Any]:
+    """The newest report beside this one that is of the same environment and asks the same rows; empty if there is none.
+
+    ``{"run", "verdict", "p95_ms": {load: milliseconds}}``
+    """
     earlier = sorted((path for path in folder.parent.glob("*/checklist.json") if path.parent.name < folder.name), reverse=True)
     for path in earlier:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             if _kind(found) == _kind(checklist):
-                return str(found["verdict"])
+                loads = {str(one["load"]): one["p95_ms"] for one in metrics(found, "VF-03") if "p95_ms" in one}
+                return {"run": str(found["run"]), "verdict": str(found["verdict"]), "p95_ms": loads}
         except (OSError, ValueError, KeyError, TypeError):
             continue  # no report of ours, or half of one
-    return ""
+    return {}
 
 
 def _kind(checklist: Mapping[str, Any]) -> tuple[Any, ...]:

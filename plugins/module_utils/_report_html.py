@@ -164,16 +164,18 @@ def _latency(checklist: Mapping[str, Any]) -> Markup | None:
     found = [evidence for evidence in metrics(checklist, "VF-03") if "p95_ms" in evidence]
     if not found:
         return None
-    head = tag("tr", tag("th"), *(tag("th", name.removesuffix("_ms"), class_=kind) for name, kind in _COLUMNS.items()))
+    before = checklist.get("previous") or {}
+    head = tag("tr", tag("th"), *(tag("th", name.removesuffix("_ms").replace("_", " "), class_=kind) for name, kind in _COLUMNS.items()))
     rows = []
     for evidence in found:
-        rows.append(_latency_row(evidence["load"], evidence))
+        rows.append(_latency_row(evidence["load"], {**evidence, "p95_before_ms": (before.get("p95_ms") or {}).get(evidence["load"])}))
         if len(evidence["by_path"]) > 1:
             rows += [_latency_row(f"\u00a0\u00a0{path}", numbers) for path, numbers in evidence["by_path"].items()]
     series = {evidence["load"]: evidence["slowest_by_second_ms"] for evidence in found}
     failed = [sum(counts) for counts in zip_longest(*(evidence["failed_by_second"] for evidence in found[-len(series) :]), fillvalue=0)]
     plot = _report_plot.latency(series, failed, found[-1]["threshold_ms"])
-    return _section("Latency under our own load, in ms", tag("table", head, *rows), plot)
+    than = tag("p", f"Before: run {before['run']}.", class_="soft") if before.get("p95_ms") else None
+    return _section("Latency under our own load, in ms", tag("table", head, *rows), than, plot)
 
 
 def _latency_row(name: str, numbers: Mapping[str, Any]) -> Markup:
@@ -185,6 +187,7 @@ _COLUMNS = {
     "requests": "number",
     "failed": "number",
     "p50_ms": "number wide",
+    "p95_before_ms": "number",
     "p95_ms": "number",
     "p99_ms": "number wide",
     "max_ms": "number wide",

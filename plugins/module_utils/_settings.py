@@ -8,6 +8,8 @@ To add a setting: its line in RULES (or none, if any value will do), and what ex
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
@@ -50,6 +52,11 @@ def number(least: float, most: float = float("inf")) -> Check:
         return "" if fits else f"write a number {f'from {least:g} to {most:g}' if most < float('inf') else f'of {least:g} or more'}"
 
     return check
+
+
+def recorded(value: Any) -> str:
+    """Forms and surveys send text, and nothing as empty text."""
+    return "" if re.fullmatch(r"\d{0,9}", str(value)) and not isinstance(value, bool) else "write the number of a recorded release, or 0"
 
 
 def one_of(*choices: str) -> Check:
@@ -102,6 +109,7 @@ RULES: Mapping[str, Check] = {
     "release_log_level": one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     "release_web_worker": one_of("gevent", "gthread"),
     "release_requests_per_second": number(0),
+    "release_to": recorded,
     "release_trusted_proxies": number(0, 10),
     "release_ping_seconds": number(1, 3600),
     "release_connection_seconds": number(0),
@@ -178,6 +186,12 @@ def problems(values: Mapping[str, Any], names: Collection[str], known: Collectio
     return found or list(_together(values))
 
 
+def fingerprint(values: Mapping[str, Any]) -> str:
+    """SHA-256 of an inventory's settings, by which two releases are known to be of the same; secrets are no part of it."""
+    told = {name: value for name, value in values.items() if name not in ("release_secret_values", "release_to")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+
 def _unknown(name: str, known: Collection[str]) -> str:
     """Why a name that none of ours is looks as if it were meant to be: it begins like one, or is nearly one. Others are other people's."""
     if name in known:
@@ -220,7 +234,7 @@ def _together(given: Mapping[str, Any]) -> Iterator[str]:
         yield "release_ingress.host is missing: an Ingress needs the name that users type."
     if ingress.get("tls_secret") and str(given.get("release_url", "https:")).startswith("http:"):
         yield "release_ingress.tls_secret is set, and release_url is http://...: users would not come in by TLS. Write https://..."
-    if given.get("release_grafana") is True and "release_images" in given and "grafana" not in given["release_images"]:
+    if _true(given.get("release_grafana")) and "release_images" in given and "grafana" not in given["release_images"]:
         yield "release_grafana is true, and release_images names no grafana: add it by digest."
     yield from _secrets(given)
     retention, storage = given.get("rollout_metrics_retention"), given.get("release_storage")
@@ -233,6 +247,11 @@ def _together(given: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
+def _true(value: Any) -> bool:
+    """Also as text, as -e and surveys send it."""
+    return str(value).lower() in ("true", "yes")
+
+
 def _secrets(given: Mapping[str, Any]) -> Iterator[str]:
     values = given.get("release_secret_values") or {}
     for setting, wanted, key in (
@@ -240,8 +259,9 @@ def _secrets(given: Mapping[str, Any]) -> Iterator[str]:
         ("release_alert_webhook", True, "alert-webhook-url"),
         ("release_grafana", True, "grafana-password"),
     ):
-        if values and given.get(setting) == wanted and not values.get(key):
-            yield f"{setting} is {wanted}, and release_secret_values has no {key}."
+        chosen = _true(given.get(setting)) if wanted is True else given.get(setting) == wanted
+        if values and chosen and not values.get(key):
+            yield f"{setting} is {str(wanted).lower()}, and release_secret_values has no {key}."
 
 
 def bytes_of(value: str) -> float:

@@ -79,6 +79,10 @@ options:
         code's way.
     type: dict
     default: {}
+  inventory_hash:
+    description: Hash of the inventory's settings, as M(hsc.jit.settings_check) returns it; V(present) records it.
+    type: str
+    default: ""
   saved_plan:
     description:
       - A C(plan.json), as V(planned) leaves it beside O(journal). V(planned) then fails if what would happen now is anything else
@@ -145,6 +149,7 @@ SPEC = {
     "way_back": {"type": "dict", "default": {}},
     "saved_plan": {"type": "path"},
     "schema_revision": {"type": "str"},
+    "inventory_hash": {"type": "str", "default": ""},
 }
 
 

@@ -107,7 +107,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _journal
 from ansible_collections.hsc.jit.plugins.module_utils._evidence import WRITTEN
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
 from ansible_collections.hsc.jit.plugins.module_utils._report import About, build
-from ansible_collections.hsc.jit.plugins.module_utils._report_files import previous_verdict, read_journal, write
+from ansible_collections.hsc.jit.plugins.module_utils._report_files import previous, read_journal, write
 from ansible_collections.hsc.jit.plugins.module_utils._report_text import table
 from ansible_collections.hsc.jit.plugins.module_utils._snapshot import file_sha256
 
@@ -130,6 +130,7 @@ def work(context: Context) -> Outcome:
     entries, problem = read_journal(journal)
     about = About(**{name: context.params[name] for name in SAME}, run=journal.parent.name, journal=str(journal), journal_problem=problem)
     checklist = build(entries, about)
+    checklist["previous"] = before = previous(journal.parent, checklist)
     paths, last_hash = write(checklist, journal.parent), ""
     if entries:
         files = {"files": {name: file_sha256(Path(path)) for name, path in paths.items()}}
@@ -138,7 +139,7 @@ def work(context: Context) -> Outcome:
     facts = {name: checklist[name] for name in ("verdict", "reason", "headline", "totals")}
     finished = checklist["finished"] or context.now().isoformat()
     began, ended = (datetime.fromisoformat(moment).timestamp() for moment in (checklist["started"] or finished, finished))
-    facts |= {"began_seconds": began, "ended_seconds": ended, "previous_verdict": previous_verdict(journal.parent, checklist)}
+    facts |= {"began_seconds": began, "ended_seconds": ended, "previous_verdict": before.get("verdict", "")}
     lines = [list(line) for line in table(checklist, shown)]
     return Outcome(facts={**facts, "last_hash": last_hash, "folder": str(journal.parent), "paths": paths, "table": lines})
 

@@ -31,6 +31,10 @@ settings:
   description: How many settings were looked at.
   returned: success
   type: int
+sha256:
+  description: One hash of all settings that were looked at, secrets left out. The release's record keeps it.
+  returned: success
+  type: str
 problems:
   description: What is wrong, a sentence each.
   returned: failure

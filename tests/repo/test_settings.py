@@ -1,5 +1,7 @@
 """An inventory with a mistake is refused before anything happens, by every playbook; those of this repository have none."""
 
+import re
+
 import pytest
 import yaml
 from ansible_collections.hsc.jit.plugins.action.settings_check import known
@@ -29,3 +31,20 @@ def test_all_mistakes_are_named_at_once_and_nothing_is_written(tmp_path):
     ):
         assert said in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "playbooks").glob("*.yml")]
+
+
+def test_what_the_documents_give_with_e_is_known():
+    """A command that an operator copies at night must not be refused for its own variable."""
+    given = {(path.name, name) for path in DOCUMENTS for name in re.findall(r"-e [\"']?([a-z_]+)=", path.read_text())}
+    ours = {(path, name) for path, name in given if name.startswith(_settings.PREFIXES)}
+    assert len(ours) > 5
+    assert [one for one in ours if one[1] not in known(ROOT)] == []
+
+
+def test_what_a_survey_sends_as_text_is_taken_for_what_it_means(tmp_path):
+    values = {"release_to": "", "release_grafana": "false", "release_force_conflicts": "no", "release_local_cluster": "false"}
+    done = play("playbooks/render.yml", "--check", inventory="inventories/production", rollout_output_dir=str(tmp_path), **values)
+    assert done.returncode == 0, done.stdout[-2000:]

@@ -4,7 +4,7 @@ import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _journal
 from ansible_collections.hsc.jit.plugins.module_utils._checklist import ROWS
 from ansible_collections.hsc.jit.plugins.module_utils._report import NOT_RUN, About, build, duration
-from ansible_collections.hsc.jit.plugins.module_utils._report_files import read_journal, write
+from ansible_collections.hsc.jit.plugins.module_utils._report_files import previous, read_journal, write
 
 WHY = {"RO-03": "nothing had to be put back"}
 
@@ -146,6 +146,12 @@ def test_phases_have_their_times_and_neighbours_are_one(journal):
     assert phases[1]["started"] == "2026-11-24T04:00:01.500+00:00"
 
 
+def test_a_lease_is_no_phase_unless_it_was_refused(journal):
+    for module, failed in (("lease", False), ("preflight_check", False), ("lease", True)):
+        journal.add(module, "module", seconds=1, failed=failed, message="held by ada" if failed else "")
+    assert [phase["phase"] for phase in journal.checklist()["phases"]] == ["preflight", "lease"]
+
+
 def test_changes_are_flat_names_from_and_to(journal):
     journal.add(
         "release", "change", before={"images": {"service": "a@1", "redis": "r"}}, after={"images": {"service": "a@2", "redis": "r"}, "n": 3}
@@ -166,6 +172,27 @@ def test_four_files_are_written_for_their_owner_only(journal, tmp_path):
     assert set(paths) == {"checklist.json", "report.html", "junit.xml", "summary.md"}
     assert json.loads((tmp_path / "run-1/checklist.json").read_text())["schema_version"] == 1
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "run-1").glob("*.*")} == {0}
+
+
+def test_the_report_before_is_the_newest_of_the_same_kind(tmp_path):
+    def report(name, environment="local", p95=4.0, verdict="go"):
+        found = build([], About(environment, name))
+        found["verdict"] = verdict
+        row = next(row for row in found["rows"] if row["id"] == "VF-03")
+        row["findings"] = [{"evidence": {"load": "HTTP", "p95_ms": p95}}]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "checklist.json").write_text(json.dumps(found))
+        return found
+
+    report("1")
+    report("2", p95=7.0, verdict="no-go")
+    report("3", environment="staging")
+    now = report("4")
+    report("5")
+    (tmp_path / "2b").mkdir()
+    (tmp_path / "2b" / "checklist.json").write_text("half a")
+    assert previous(tmp_path / "4", now) == {"run": "2", "verdict": "no-go", "p95_ms": {"HTTP": 7.0}}
+    assert previous(tmp_path / "1", now) == {}
 
 
 def test_durations_are_readable():

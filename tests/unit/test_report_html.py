@@ -62,6 +62,15 @@ class Structure(HTMLParser):
         assert self.open.pop() == name
 
 
+def test_latency_stands_beside_that_of_the_run_before():
+    entries = [finding(2, "VF-03", "pass", "fine", {**LATENCY, "p95_ms": 5.5, "by_path": {}})]
+    checklist = {**build(entries, About("local", "r2")), "previous": {"run": "r1", "verdict": "go", "p95_ms": {"HTTP": 4.25}}}
+    page = as_html(checklist)
+    assert ">4.25</td>" in page
+    assert page.index(">4.25</td>") < page.index(">5.5</td>")
+    assert "Before: run r1." in page
+
+
 def test_whatever_is_said_stays_text(page):
     structure = Structure()
     structure.feed(page)

@@ -35,6 +35,9 @@ def test_what_is_right_is_not_complained_about():
         ({"backup_keep_cuont": 3}, "backup_keep_cuont is no setting; did you mean backup_keep_count?"),
         ({"release_colour": "blue"}, "release_colour is no setting; see playbooks/group_vars/all.yml"),
         ({"release_url": "support.example.com"}, "write the whole address, as https://support.example.com"),
+        ({"release_to": "v7"}, "release_to is 'v7': write the number of a recorded release, or 0"),
+        ({"release_to": "-1"}, "write the number of a recorded release, or 0"),
+        ({"release_grafana": "true"}, "release_grafana is true, and release_images names no grafana"),
         ({"release_grafana": "maybe"}, "release_grafana is 'maybe': write true or false"),
         ({"release_llm_provider": "gemmini"}, "write one of extractive, gemini; did you mean gemini?"),
         (
@@ -68,6 +71,16 @@ def test_what_is_wrong_is_named_with_what_is_right(changes, said):
     found = wrong({**GOOD, **changes})
     assert len(found) == 1, found
     assert said in found[0]
+
+
+@pytest.mark.parametrize("value", [0, 7, "7", ""])
+def test_the_number_of_a_release_may_come_as_text_or_be_left_empty(value):
+    assert wrong({**GOOD, "release_to": value}) == []
+
+
+def test_the_fingerprint_is_of_the_settings_and_of_no_secret():
+    one = _settings.fingerprint({**GOOD, "release_secret_values": {"gemini-key": "a"}, "release_to": 7})
+    assert one == _settings.fingerprint(dict(reversed(GOOD.items()))) != _settings.fingerprint({**GOOD, "release_url": "https://x"})
 
 
 def test_everything_is_named_at_once():
