@@ -77,7 +77,7 @@ load: .cache/load/venv/.made ## Locust: USERS people for SECONDS on URL; QG-03 r
 	$(bin)/uv pip install --quiet --python .cache/load/venv/bin/python --require-hashes -r requirements/load.txt
 	@touch $@
 
-op-%: env ## operations: make op-restart, op-celery, op-flush, op-logs, op-scale (ARGS="-e component=worker -e replicas=2")
+op-%: env ## operations: make op-restart, op-celery, op-flush, op-logs, op-scale, op-drain (ARGS="-e component=worker -e replicas=2")
 	$(play) playbooks/operate.yml -e operation=$*
 
 dashboards: env ## draw the dashboards from the live Prometheus into evidence/dashboards/ (ARGS="-e hours=24")

@@ -112,6 +112,7 @@ ROWS: tuple[Row, ...] = (
     Row("OP-05", "operate", "Scale a workload", "refused where an autoscaler decides or one pod is the rule; all ready"),
     Row("OP-06", "operate", "Nobody changed anything by hand", "each object against the newest release; field, values, who and when"),
     Row("OP-07", "operate", "Evidence is what the run wrote", "the journal's chain of hashes; those of reports and backups in it"),
+    Row("OP-08", "operate", "A node can be emptied for work on it", "by evictions alone, in bounded time; budgets and pods named"),
 )
 # Phases that are runs of their own: a deployment does not miss them.
 APART = frozenset({"restore", "operate"})

@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.hsc.jit.plugins.module_utils import _apply, _logs, _objects, _record, _verify_tasks
 from ansible_collections.hsc.jit.plugins.module_utils._backup import CACHE
 from ansible_collections.hsc.jit.plugins.module_utils._discovery import OURS, Kinds
+from ansible_collections.hsc.jit.plugins.module_utils._drain import Drain
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, good
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, title
@@ -91,6 +92,17 @@ class Operation:
         stays = f"To keep it beyond the next deployment: release_replicas.{key}: {replicas}."
         done = self._done("OP-05", obj, f"{title(obj)} has {replicas} pods. {stays}", f"{title(obj)} would have {replicas} pods.")
         return Outcome({"replicas": before}, {"replicas": replicas}, done)
+
+    def drain(self) -> Outcome:
+        """OP-08: cordon a node and evict what can be made elsewhere."""
+        node = self.params["node"]
+        drain = Drain(self.cluster, node, self.context.progress, self.context.monotonic, self.context.sleep)
+        pods = drain.pods()
+        if self.context.check_mode:
+            message = f"Node {node} would be cordoned, and {len(pods)} pods evicted."
+            return Outcome({"pods": len(pods)}, {"pods": 0}, [Finding("OP-08", "pass", message, {})])
+        self._confirmed(f"This moves {len(pods)} pods away from node {node}, whosever they are.")
+        return Outcome({"pods": len(pods)}, {"pods": 0}, [drain.run(self.params["wait_seconds"])])
 
     def _name(self) -> str:
         component: str = self.params["component"]

@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""Restart, inspect, flush, read logs, scale."""
+"""Restart, inspect, flush, read logs, scale, drain."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ author: The HSC-JIT deployment engineers (@hsc-jit)
 description:
   - V(restart) makes new pods one after the other and waits for them (OP-01). V(celery) asks the workers what they do (OP-02).
     V(flush) empties the cache Redis (OP-03). V(logs) reads the last lines of a component, without secrets (OP-04). V(scale) sets a
-    number of pods (OP-05).
+    number of pods (OP-05). V(drain) cordons a node and evicts its pods, as far as disruption budgets allow (OP-08).
   - What takes something away from users wants O(confirm).
 extends_documentation_fragment: [hsc.jit.target, hsc.jit.target.run]
 options:
   operation:
     description: What to do.
     type: str
-    choices: [restart, celery, flush, logs, scale]
+    choices: [restart, celery, flush, logs, scale, drain]
     required: true
   component:
     description: Workload, with or without C(hsc-jit-).
@@ -29,6 +29,9 @@ options:
   replicas:
     description: Pods after V(scale).
     type: int
+  node:
+    description: The node that V(drain) empties. It stays cordoned; whoever works on it ends that (C(kubectl uncordon)).
+    type: str
   lines:
     description: Lines of each pod's log.
     type: int
@@ -50,7 +53,7 @@ options:
     type: str
     default: hsc.jit
   wait_seconds:
-    description: How long new pods may take.
+    description: How long new pods may take, or a node to become empty.
     type: float
     default: 300
 """
@@ -74,7 +77,7 @@ logs:
   returned: with operation=logs
   type: dict
 findings:
-  description: OP-01 to OP-05.
+  description: OP-01 to OP-05, OP-08.
   returned: always
   type: list
   elements: dict
@@ -83,11 +86,12 @@ findings:
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, run
 from ansible_collections.hsc.jit.plugins.module_utils._operate import Operation
 
-OPERATIONS = ("restart", "celery", "flush", "logs", "scale")
+OPERATIONS = ("restart", "celery", "flush", "logs", "scale", "drain")
 SPEC = {
     "operation": {"type": "str", "choices": [*OPERATIONS], "required": True},
     "component": {"type": "str", "default": "backend"},
     "replicas": {"type": "int"},
+    "node": {"type": "str"},
     "lines": {"type": "int", "default": 100},
     "queue_length": {"type": "int", "default": 100},
     "environment": {"type": "str", "required": True},
@@ -103,7 +107,7 @@ def work(context: Context) -> Outcome:
 
 
 def main() -> None:
-    run(SPEC, work, required_if=[("operation", "scale", ["replicas"])])
+    run(SPEC, work, required_if=[("operation", "scale", ["replicas"]), ("operation", "drain", ["node"])])
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from ansible_collections.hsc.jit.plugins.module_utils._drain import Drain
 from ansible_collections.hsc.jit.plugins.module_utils._image_layer import MANIFEST, Blob
 from ansible_collections.hsc.jit.plugins.module_utils._image_registry import Registry
+from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
 from playbook import ROOT, command, environment, play
 from power_cut import power_cut, settings
@@ -104,6 +106,53 @@ spec:
 """
 
 
+GUARDED = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: guarded}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: guarded}}
+  template:
+    metadata: {labels: {app: guarded}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{name: c, image: %s, command: [sleep, "100000"]}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: guarded}
+spec: {minAvailable: "100%%", selector: {matchLabels: {app: guarded}}}
+"""
+
+
+def apply(text):
+    words = [str(STATE / "bin/kubectl"), f"--kubeconfig={STATE}/kubeconfig", "apply", "-f", "-"]
+    subprocess.run(words, input=text, text=True, check=True, capture_output=True)
+
+
+def drained(copied):
+    """A node whose pods a budget holds is not empty in bounded time, and says so; with a budget that allows one it is."""
+    apply(GUARDED % copied)
+    kubectl("rollout", "status", "deployment/guarded", "--timeout=90s")
+    pods = json.loads(kubectl("get", "pods", "-l", "app=guarded", "-o", "json"))["items"]
+    keeper = kubectl("get", "pod", "keeper", "-o", "jsonpath={.spec.nodeName}")
+    node = next(name for pod in pods if (name := pod["spec"]["nodeName"]) != keeper)
+    cluster = connect({"kubeconfig": str(STATE / "kubeconfig"), "namespace": "default"})
+    drain = Drain(cluster, node, Progress(), time.monotonic, time.sleep)
+    assert drain.pods()
+    held = drain.run(10)
+    assert held.verdict == "fail"
+    assert "disruption budget guarded needs 2 healthy pods" in held.message
+    kubectl("patch", "pdb", "guarded", "--type=merge", "-p", '{"spec":{"minAvailable":1}}')
+    done = drain.run(60)
+    assert done.verdict == "pass", done
+    print(f"drained: {done.evidence['seconds']} s")
+    kubectl("rollout", "status", "deployment/guarded", "--timeout=90s")
+    kubectl("uncordon", node)
+    kubectl("delete", "deployment/guarded", "pdb/guarded", "--wait=true")
+
+
 @pytest.fixture(scope="module")
 def image(kubeconfig):
     """An image with a shell that the second cluster's nodes can pull: the first cluster's, from its registry."""
@@ -133,12 +182,13 @@ def test_from_half_made_to_gone(image, tmp_path):
         registry = image.split("/")[0]
         copied = image.replace(registry, f"localhost:{OPTIONS['local_cluster_registry_port']}")
         copy_image(image, copied, tmp_path)
-        subprocess.run([str(STATE / "bin/kubectl"), f"--kubeconfig={STATE}/kubeconfig", "apply", "-f", "-"],
-                       input=CLAIM % copied, text=True, check=True, capture_output=True)  # fmt: skip
+        apply(CLAIM % copied)
         kubectl("wait", "--for=condition=Ready", "pod/keeper", "--timeout=90s")
         # Ready means that the shell runs, not that it has written already.
         until(lambda: "written once" in word(), 20, lambda: kubectl("describe", "pod", "keeper"))
         written = word()
+
+        drained(copied)
 
         killed = power_cut(settings(**OPTIONS))
         assert killed > 20
