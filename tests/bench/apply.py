@@ -30,6 +30,7 @@ from counting_proxy import counting
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+OURS, ITSELF = "hsc.jit.release", "of that, the module itself"
 SCENES = ("first", "unchanged", "a fifth changed")
 SMALL_ONLY = ("kubernetes.core, a task for each object",)  # of 1000 objects it is a quarter of an hour, three times a round
 
@@ -90,7 +91,15 @@ def ours(folder, objects, namespace):
     stamped = [_manifests.stamp(copy.deepcopy(obj), "30-all", namespace) for obj in objects]
     (folder / "objects.json").write_text(json.dumps(stamped))
     read = "{{ lookup('ansible.builtin.file', '" + str(folder / "objects.json") + "') | from_json }}"
-    playbook(folder, [{"hsc.jit.release": {"objects": read, "namespace": namespace, "kubeconfig": "{{ kubeconfig }}"}}])
+    journal = str(folder / "run/journal.jsonl")
+    task = {"objects": read, "namespace": namespace, "kubeconfig": "{{ kubeconfig }}", "journal": journal}
+    playbook(folder, [{"hsc.jit.release": task}])
+
+
+def own_seconds(folder):
+    """What the module itself took in the last run, as its journal says."""
+    entries = map(json.loads, (folder / "run/journal.jsonl").read_text().splitlines())
+    return [entry["data"]["seconds"] for entry in entries if entry["kind"] == "module"][-1]
 
 
 def nothing(folder, objects, namespace):
@@ -138,7 +147,7 @@ def tools(kubectl, helm):
         return [helm, f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", "upgrade", "--install", "bench", str(folder)]
 
     found = [
-        Tool("hsc.jit.release", ours, with_ansible),
+        Tool(OURS, ours, with_ansible),
         Tool("(a playbook that does nothing)", nothing, with_ansible),
         Tool("kubectl apply --server-side", manifest, with_kubectl("--server-side", "--force-conflicts")),
         Tool("kubectl apply", manifest, with_kubectl()),
@@ -168,13 +177,15 @@ def timed(tool, folder, objects, namespace, kubeconfig):
     return seconds
 
 
-def scenes(tool, objects, cluster, kubeconfig, note):
-    """note(scene, work) carries each of the three out, in a namespace of its own."""
+def scenes(tool, objects, cluster, kubeconfig, note, own=None):
+    """note(scene, work) carries each of the three out, in a namespace of its own; own(scene, seconds) hears what our module itself took."""
     namespace = f"bench-{time.monotonic_ns() % 10**9}"
     cluster.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": {"app.kubernetes.io/managed-by": "hsc.jit-bench"}}})
     with tempfile.TemporaryDirectory() as path:
         for scene, wanted in zip(SCENES, (objects, objects, changed(objects)), strict=True):
             note(scene, lambda wanted=wanted: timed(tool, Path(path), wanted, namespace, kubeconfig))
+            if own and tool.name == OURS:
+                own(scene, own_seconds(Path(path)))
     return namespace
 
 
@@ -205,7 +216,8 @@ def main():
         for number in range(given.rounds):
             for tool in chosen[number % len(chosen) :] + chosen[: number % len(chosen)]:
                 note = lambda scene, work, tool=tool: times.setdefault((tool.name, scene), []).append(work())  # noqa: E731
-                namespaces.append(scenes(tool, objects, cluster, given.kubeconfig, note))
+                own = lambda scene, seconds: times.setdefault((ITSELF, scene), []).append(seconds)  # noqa: E731
+                namespaces.append(scenes(tool, objects, cluster, given.kubeconfig, note, own))
             print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
         with counting(given.kubeconfig) as (address, counted), tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             yaml.safe_dump(through(address), file)
@@ -227,14 +239,16 @@ def main():
 def table(chosen, objects, times, requests, rounds):
     lines = [f"{len(objects)} objects, {rounds} rounds: median seconds (lowest to highest), ratio to ours in the same round, requests.", ""]
     lines += ["| | " + " | ".join(SCENES) + " |", "| --- |" + " --- |" * len(SCENES)]
-    for tool in chosen:
+    for name in [OURS, ITSELF, *(tool.name for tool in chosen if tool.name != OURS)]:
         cells = []
         for scene in SCENES:
-            seconds, base = times[tool.name, scene], times["hsc.jit.release", scene]
+            seconds, base = times[name, scene], times[OURS, scene]
             ratio = statistics.median(one / ours for one, ours in zip(seconds, base, strict=True))
-            count = " ".join(f"{method} {number}" for method, number in sorted(requests[tool.name, scene].items()))
-            cells.append(f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f}), x {ratio:.1f}; {count}")
-        lines.append(f"| {tool.name} | " + " | ".join(cells) + " |")
+            count = " ".join(f"{method} {number}" for method, number in sorted(requests.get((name, scene), {}).items()))
+            cells.append(
+                f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f}), x {ratio:.2f}; {count}".rstrip("; ")
+            )
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
