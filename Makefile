@@ -23,7 +23,7 @@ deploy: env ## environment, local cluster, images, the whole checklist, verified
 
 test: check test-service deploy test-cluster test-molecule ## everything that must pass before a merge (warm: 15 minutes)
 
-test-all: test test-slow faults soak ## and what takes long: restores, full disks, dead nodes, three nodes, faults, autoscaling, a soak
+test-all: test test-slow faults kills soak ## and what takes long: restores, full disks, dead nodes, three nodes, faults, autoscaling, a soak
 
 check: env service-env ## lint, types and unit tests: under 90 seconds
 	$(pytest) tests/unit tests/repo -n 2 --junitxml=$(results)/check.xml
@@ -39,8 +39,12 @@ test-slow: env ## the tests on the local cluster that take a minute or longer
 	$(pytest) tests/integration -m slow --junitxml=$(results)/slow.xml
 
 faults: env ## a small release, broken in every way we know; what was reported after how long into docs/faults.md (HSC_TEST_KUBECONFIG=...)
-	$(pytest) tests/faults --junitxml=$(results)/faults.xml
+	$(pytest) tests/faults -m "not slow" --junitxml=$(results)/faults.xml
 	@{ cat tests/faults/table.md; echo; cat $(results)/faults.md; } > docs/faults.md
+
+kills: env ## deployments ended where each phase is at work, and at HSC_KILLS=20 random moments: half an hour; into docs/kills.md
+	HSC_KILLS=$${HSC_KILLS:-20} $(pytest) tests/faults/test_interrupted.py --junitxml=$(results)/kills.xml
+	@{ cat tests/faults/kills.md; echo; cat $(results)/faults.md; } > docs/kills.md
 
 soak: env ## a thousand answers while parts of the deployed product are killed, and load on it, autoscaling: a quarter of an hour
 	$(pytest) -s tests/soak --junitxml=$(results)/soak.xml
@@ -127,4 +131,4 @@ service-servers: ## what the product's tests run against, from Debian: Redis, Po
 clean: ## remove environments and results, not the cluster
 	rm -rf .venv .collections .cache service/.venv evidence kubernetes/local
 
-.PHONY: help deploy test test-all check test-service test-cluster test-slow faults soak test-molecule cluster down destroy kubeconfig load dashboards render docs format lock env service-env service-servers clean
+.PHONY: help deploy test test-all check test-service test-cluster test-slow faults kills soak test-molecule cluster down destroy kubeconfig load dashboards render docs format lock env service-env service-servers clean

@@ -161,7 +161,7 @@ def _pf02(one: Look) -> list[Finding]:
     summaries = {node: answer for node, answer in answers.items() if node not in silent}
     found = _nodes.check_disk(summaries, asked.disk_free_bytes, asked.inodes_free_percent) if summaries else []
     pods = _answer(partial(one.cluster.list, one.cluster.namespaced("pods"), fieldSelector=_LIVING))
-    mounted = claims_mounted(pods if isinstance(pods, list) else [])  # where they may not be listed, PF-05 says so
+    mounted = claims_mounted(pods if isinstance(pods, list) else [], asked.now)  # where they may not be listed, PF-05 says so
     found += _nodes.check_volumes(summaries, one.cluster.namespace, asked.volume_free_percent, asked.inodes_free_percent, mounted)
     return found + [_nodes.silent_kubelet(node, problem.status, problem.message) for node, problem in silent.items()]
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 _TEMPLATE_PATHS = {"Pod": "spec", "CronJob": "spec.jobTemplate.spec.template.spec"} | dict.fromkeys(
     ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), "spec.template.spec"
 )
+_MEASURED = timedelta(minutes=3)
 _SUFFIXES = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
@@ -90,12 +92,12 @@ def requests(spec: Mapping[str, Any]) -> dict[str, float]:
     return need
 
 
-def claims_mounted(pods: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """{claim: pod} of the pods whose containers run; a pod that still waits for its volume has no figures of it yet."""
+def claims_mounted(pods: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, str]:
+    """{claim: pod} of the pods that have run for a while: a kubelet measures a volume once a minute, a new one has no figures yet."""
     return {
         volume["persistentVolumeClaim"]["claimName"]: pod["metadata"]["name"]
         for pod in pods
-        if at(pod, "status.phase") == "Running"
+        if at(pod, "status.phase") == "Running" and now - datetime.fromisoformat(pod["status"]["startTime"]) > _MEASURED
         for volume in at(pod, "spec.volumes") or []
         if "persistentVolumeClaim" in volume
     }

@@ -1,5 +1,14 @@
+from datetime import UTC, datetime
+
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import labels_match, quantity, requests, size, workloads
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import (
+    claims_mounted,
+    labels_match,
+    quantity,
+    requests,
+    size,
+    workloads,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +49,12 @@ def test_every_kind_that_makes_pods_is_found_with_the_path_of_its_pod():
 
 def test_an_empty_selector_matches_nothing():
     assert not labels_match({}, {"a": "b"}) and not labels_match(None, None) and labels_match({"a": "b"}, {"a": "b", "c": "d"})
+
+
+def test_claims_whose_volumes_a_kubelet_must_have_measured_by_now():
+    def pod(name, started, phase="Running"):
+        volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": f"of-{name}"}}, {"name": "tmp", "emptyDir": {}}]
+        return {"metadata": {"name": name}, "spec": {"volumes": volumes}, "status": {"phase": phase, "startTime": started}}
+
+    pods = [pod("old", "2026-11-27T03:00:00Z"), pod("new", "2026-11-27T03:09:00Z"), pod("waits", "2026-11-27T03:00:00Z", "Pending")]
+    assert claims_mounted(pods, datetime(2026, 11, 27, 3, 10, tzinfo=UTC)) == {"of-old": "old"}
