@@ -225,10 +225,13 @@ def processes(node: Node) -> list[int]:
     return sorted(pids)
 
 
+_ROUNDS = 25  # a node whose pods are just being removed starts runc again and again: five were seen to be too few
+
+
 def end_processes(node: Node) -> list[int]:
     """The pids that were ended. Looks again until none is left: one that dies may just have started another."""
     ended: list[int] = []
-    for _ in range(5):
+    for _ in range(_ROUNDS):
         if not (pids := processes(node)):
             return ended
         process.end(pids)
