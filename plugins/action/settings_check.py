@@ -23,9 +23,13 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         given = task_vars or {}
-        values = {name: value for name in _settings.LOOKED_AT if name in given and (value := self._value(name)) is not None}
-        problems = _settings.problems(values, given, known(_COLLECTION))
-        result |= {"changed": False, "settings": len(values), "sha256": _settings.fingerprint(values)}
+        names = known(_COLLECTION)
+        hashed = _settings.hashed(names)
+        looked_at = (hashed | _settings.LOOKED_AT) & set(given)
+        values = {name: value for name in sorted(looked_at) if (value := self._value(name)) is not None}
+        problems = _settings.problems(values, given, names)
+        result |= {"changed": False, "settings": len(values)}
+        result["sha256"] = _settings.fingerprint({name: value for name, value in values.items() if name in hashed})
         if problems:
             result |= {
                 "failed": True,

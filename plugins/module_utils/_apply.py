@@ -7,7 +7,6 @@ from __future__ import annotations
 import base64
 import copy
 import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -188,20 +187,20 @@ def restart(cluster: Cluster, path: str, moment: str) -> None:
     cluster.patch_merge(path, {"spec": {"template": template}}, fieldManager="hsc.jit-operate")
 
 
-def replace_stuck_pods(cluster: Cluster, objects: Sequence[Object], sleep: Callable[[float], None] = time.sleep) -> list[str]:
+def replace_stuck_pods(cluster: Cluster, objects: Sequence[Object], sleep: Callable[[float], None]) -> list[str]:
     """Delete pods of StatefulSets that are not ready and not of the wanted revision: the controller would wait for them for ever."""
-    names = [obj["metadata"]["name"] for obj in objects if obj["kind"] == "StatefulSet"]
-    deleted = []
-    for stateful in (_observed(cluster, name, sleep) for name in names):
-        revision = (stateful.get("status") or {}).get("updateRevision")
-        for pod in cluster.list(cluster.namespaced("pods")) if revision else []:
-            owners = pod["metadata"].get("ownerReferences") or []
-            ready = any(one["type"] == "Ready" and one["status"] == "True" for one in (pod.get("status") or {}).get("conditions") or [])
-            other = (pod["metadata"].get("labels") or {}).get("controller-revision-hash") != revision
-            if any(owner["uid"] == stateful["metadata"]["uid"] for owner in owners) and other and not ready:
-                cluster.delete(f"{cluster.namespaced('pods')}/{pod['metadata']['name']}")
-                deleted.append(pod["metadata"]["name"])
-    return deleted
+    sets = [_observed(cluster, obj["metadata"]["name"], sleep) for obj in objects if obj["kind"] == "StatefulSet"]
+    revisions = [(one, revision) for one in sets if (revision := (one.get("status") or {}).get("updateRevision"))]
+    pods = cluster.list(cluster.namespaced("pods")) if revisions else []
+    stuck = [
+        pod["metadata"]["name"]
+        for one, revision in revisions
+        for pod in _objects.owned(pods, one)
+        if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") != revision and not _objects.is_ready(pod)
+    ]
+    for name in stuck:
+        cluster.delete(f"{cluster.namespaced('pods')}/{name}")
+    return stuck
 
 
 def _observed(cluster: Cluster, name: str, sleep: Callable[[float], None]) -> dict[str, Any]:
@@ -222,8 +221,7 @@ def retry_backed_off_pods(cluster: Cluster) -> list[str]:
         status = pod.get("status") or {}
         containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
         reasons = {((one.get("state") or {}).get("waiting") or {}).get("reason") for one in containers}
-        owners = {owner["kind"] for owner in pod["metadata"].get("ownerReferences") or []}
-        if reasons - {None, *STARTING} and owners & {"ReplicaSet", "StatefulSet", "DaemonSet"}:
+        if reasons - {None, *STARTING} and _objects.owner_kinds(pod) & {"ReplicaSet", "StatefulSet", "DaemonSet"}:
             cluster.delete(f"{cluster.namespaced('pods')}/{pod['metadata']['name']}")
             deleted.append(pod["metadata"]["name"])
     return deleted

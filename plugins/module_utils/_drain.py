@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._module import Problem
-from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
+from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, owner_kinds
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 
@@ -35,7 +34,7 @@ class Drain:
         if self.node not in nodes:
             raise Problem(f"node is {self.node!r}; there is no such node.", f"Nodes: {', '.join(sorted(nodes))}.")
         going = self._left()
-        if lost := [_name(pod) for pod in going if not _REPLACED & _owners(pod)]:
+        if lost := [_name(pod) for pod in going if not _REPLACED & owner_kinds(pod)]:
             raise Problem(f"Nobody would make {', '.join(lost[:_NAMED])} again: no controller owns it.", "Delete it, if that is meant.")
         return going
 
@@ -90,11 +89,7 @@ def _name(pod: Object) -> str:
     return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
 
 
-def _owners(pod: Object) -> set[Any]:
-    return {owner["kind"] for owner in pod["metadata"].get("ownerReferences") or []}
-
-
 def _stays(pod: Object) -> bool:
     """Those of the node itself, of a DaemonSet, and those that have ended."""
     ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-    return ended or bool({"Node", "DaemonSet"} & _owners(pod))
+    return ended or bool({"Node", "DaemonSet"} & owner_kinds(pod))

@@ -225,18 +225,19 @@ def processes(node: Node) -> list[int]:
     return sorted(pids)
 
 
-_ROUNDS = 25  # a node whose pods are just being removed starts runc again and again: five were seen to be too few
+_ENDING_SECONDS = 30.0  # a node whose pods are just being removed starts runc again and again
 
 
 def end_processes(node: Node) -> list[int]:
     """The pids that were ended. Looks again until none is left: one that dies may just have started another."""
     ended: list[int] = []
-    for _ in range(_ROUNDS):
-        if not (pids := processes(node)):
-            return ended
+    until = time.monotonic() + _ENDING_SECONDS
+    while pids := processes(node):
+        if time.monotonic() > until:
+            raise RuntimeError(f"Node {node.name}: processes {pids} do not end, even by kill -9.")
         process.end(pids)
         ended += pids
-    raise RuntimeError(f"Node {node.name}: processes {processes(node)} do not end, even by kill -9.")
+    return ended
 
 
 def _remembered_namespaces(node: Node) -> set[str]:

@@ -76,7 +76,8 @@ def workload_of(objects: Sequence[Object]) -> Object:
 def parse_plan(log: str) -> dict[str, Any]:
     """The JSON that `app.migrate --current` prints: {current, head, pending, since, steps}, or {refused: why}. ValueError: it is not there.
 
-    Where the database has a revision that the image does not know, {refused, unknown: that one, head: the image's newest}.
+    Where the database has a revision that the image does not know, {refused, unknown: that one, head: the image's newest}; whether that
+    revision may stay is `_migration_plan.ahead`'s to say, from the record.
     steps: [{revision, title, applied, class, reasons, declared, sql}], oldest first.
     """
     for line in reversed(log.splitlines()):

@@ -29,6 +29,29 @@ def key(obj: Object) -> tuple[str, str, str]:
     return str(obj.get("apiVersion") or "").rpartition("/")[0], obj["kind"], obj["metadata"]["name"]
 
 
+def owner_kinds(obj: Object) -> set[str]:
+    return {owner["kind"] for owner in obj["metadata"].get("ownerReferences") or []}
+
+
+def owned(objects: Sequence[Object], owner: Object) -> list[Object]:
+    uid = owner["metadata"].get("uid")
+    return [obj for obj in objects if any(one.get("uid") == uid for one in obj["metadata"].get("ownerReferences") or [])]
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the kubelet says Ready: what an endpoint needs."""
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in (pod.get("status") or {}).get("conditions") or [])
+
+
+def may_go_first(deployment: Object, replicas: int) -> bool:
+    """Whether an old pod may end before the new one is there; percent is rounded down, as the controller does."""
+    strategy = deployment["spec"].get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return True
+    most = str((strategy.get("rollingUpdate") or {}).get("maxUnavailable", "25%"))
+    return int(replicas * int(most[:-1]) / 100 if most.endswith("%") else most) > 0
+
+
 def as_text(value: Any) -> str:
     """Canonical JSON: equal values are equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))

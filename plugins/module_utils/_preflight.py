@@ -66,6 +66,9 @@ class Look:
     kinds: dict[Kind, Resource] = field(default_factory=dict)
     namespace_exists: bool = False
     ending: Finding | None = None  # of a namespace that is being deleted
+    # What several rows ask, listed once; or the API's refusal, which each of them tells.
+    nodes: Any = ()
+    pods: Any = ()  # of all namespaces, those that have not ended
 
     def each(self, calls: Mapping[Key, Callable[[], Any]]) -> dict[Key, Any]:
         """All calls in parallel; the API's refusals are values, so that one does not hide the others."""
@@ -102,11 +105,14 @@ def look(cluster: Cluster, asked: Asked, progress: Progress) -> list[Finding]:
 
 
 def _orient(one: Look) -> None:
-    """Which kinds the server serves, and whether the namespace is there."""
+    """Which kinds the server serves, whether the namespace is there, and what several rows look at."""
     versions = sorted({obj["apiVersion"] for obj in one.asked.objects})
     calls: dict[str, Callable[[], Any]] = {version: partial(one.cluster.find, _preflight_dry_run.prefix(version)) for version in versions}
-    answers = one.each({**calls, "": partial(one.cluster.find, f"/api/v1/namespaces/{one.cluster.namespace}")})
-    namespace = answers.pop("")
+    calls["namespace"] = partial(one.cluster.find, f"/api/v1/namespaces/{one.cluster.namespace}")
+    calls["nodes"] = partial(one.cluster.list, "/api/v1/nodes")
+    calls["pods"] = partial(one.cluster.list, "/api/v1/pods", fieldSelector=_LIVING)
+    answers = one.each(calls)
+    namespace, one.nodes, one.pods = (answers.pop(name) for name in ("namespace", "nodes", "pods"))
     # A deployer who may not read namespaces has one that exists: nobody gives rights in a namespace that is not there.
     may_not_say = isinstance(namespace, ApiProblem) and namespace.status == 403
     one.namespace_exists = may_not_say or _value(namespace) is not None
@@ -130,13 +136,11 @@ def _pf01(one: Look) -> list[Finding]:
     cluster = one.cluster
     answers = one.each(
         {
-            "nodes": partial(cluster.list, "/api/v1/nodes"),
             "version": partial(cluster.get, "/version"),
-            "pods": partial(cluster.list, "/api/v1/pods", fieldSelector=_LIVING),
             "metrics": partial(cluster.list, "/apis/metrics.k8s.io/v1beta1/nodes"),
         }
     )
-    nodes, metrics = _value(answers["nodes"]), answers["metrics"]
+    nodes, metrics = _value(one.nodes), answers["metrics"]
     needed_by = [title(hpa) for hpa in of_kind(one.asked.objects, "HorizontalPodAutoscaler")]
     status, items = (metrics.status, 0) if isinstance(metrics, ApiProblem) else (200, len(metrics))
     found = (
@@ -144,40 +148,44 @@ def _pf01(one: Look) -> list[Finding]:
         + _nodes.check_nodes(nodes, _value(answers["version"]))
         + _nodes.check_metrics(needed_by, status, items)
     )
-    pods = answers["pods"]
-    if isinstance(pods, ApiProblem) and pods.status == 403:
-        return [
-            *found,
-            Finding("PF-01", "skipped", f"Room for new pods was not looked at: {pods.message}.", {}, "Let the deployer list pods."),
-        ]
-    return found + _preflight_capacity.check(one.asked.objects, nodes, _value(pods), cluster.namespace)
+    if isinstance(one.pods, ApiProblem) and one.pods.status == 403:
+        message = f"Room for new pods was not looked at: {one.pods.message}."
+        return [*found, Finding("PF-01", "skipped", message, {}, "Let the deployer list pods.")]
+    return found + _preflight_capacity.check(one.asked.objects, nodes, _value(one.pods), cluster.namespace)
 
 
 def _pf02(one: Look) -> list[Finding]:
     asked = one.asked
-    nodes = [node["metadata"]["name"] for node in one.cluster.list("/api/v1/nodes")]
+    nodes = [node["metadata"]["name"] for node in _value(one.nodes)]
     answers = one.each({node: partial(one.cluster.get, f"/api/v1/nodes/{node}/proxy/stats/summary") for node in nodes})
     silent = {node: answer for node, answer in answers.items() if isinstance(answer, ApiProblem)}
     summaries = {node: answer for node, answer in answers.items() if node not in silent}
     found = _nodes.check_disk(summaries, asked.disk_free_bytes, asked.inodes_free_percent) if summaries else []
-    pods = _answer(partial(one.cluster.list, one.cluster.namespaced("pods"), fieldSelector=_LIVING))
-    mounted = claims_mounted(pods if isinstance(pods, list) else [], asked.now)  # where they may not be listed, PF-05 says so
+    mounted = claims_mounted(_own_pods(one), asked.now)
     found += _nodes.check_volumes(summaries, one.cluster.namespace, asked.volume_free_percent, asked.inodes_free_percent, mounted)
     return found + [_nodes.silent_kubelet(node, problem.status, problem.message) for node, problem in silent.items()]
+
+
+def _own_pods(one: Look) -> list[Mapping[str, Any]]:
+    """Of the namespace, also for a deployer who may list no others; none where these are hidden too, which PF-05 says."""
+    if not isinstance(one.pods, ApiProblem):
+        return [pod for pod in one.pods if pod["metadata"]["namespace"] == one.cluster.namespace]
+    own = _answer(partial(one.cluster.list, one.cluster.namespaced("pods"), fieldSelector=_LIVING))
+    return own if isinstance(own, list) else []
 
 
 def _pf03(one: Look) -> list[Finding]:
     if one.ending:
         return [replace(one.ending, id="PF-03")]
     asked, cluster = one.asked, one.cluster
-    problems: list[tuple[str, Mapping[str, Any], ApiProblem | str]] = []
+    refused: list[_preflight_dry_run.Refused] = []
     trials: dict[int, Callable[[], Any]] = {}
     pods: dict[int, Callable[[], Any]] = {}
-    one_by_one: set[str] = set()
     for number, obj in enumerate(asked.objects):
         resource = one.kinds.get(_kind(obj))
         if resource is None:
-            problems.append((title(obj), obj, f"this cluster does not serve {obj['kind']} of {obj['apiVersion']}."))
+            unserved = f"this cluster does not serve {obj['kind']} of {obj['apiVersion']}."
+            refused.append(_preflight_dry_run.Refused(title(obj), obj, unserved))
             continue
         path, body = _preflight_dry_run.trial(obj, resource, cluster.namespace, one.namespace_exists)
         trials[number] = partial(cluster.patch_apply, path, body, asked.field_manager, asked.force_conflicts, True)
@@ -185,14 +193,15 @@ def _pf03(one: Look) -> list[Finding]:
             where = cluster.namespaced("pods", namespace=obj["metadata"].get("namespace"))
             pods[number] = partial(cluster.create, where, _preflight_dry_run.pod_of(workload), dryRun="All", fieldValidation="Strict")
     tried = one.each(trials)
-    refused = {number: answer for number, answer in tried.items() if isinstance(answer, ApiProblem)}
-    problems += [(title(asked.objects[number]), asked.objects[number], problem) for number, problem in refused.items()]
-    for number, answer in one.each({number: pod for number, pod in pods.items() if number not in refused}).items():
+    for number, answer in tried.items():
         if isinstance(answer, ApiProblem):
-            problems.append((f"Pods of {title(asked.objects[number])}", asked.objects[number], answer))
-            if _preflight_dry_run.replaced_one_by_one(tried[number], answer):
-                one_by_one.add(problems[-1][0])
-    return _preflight_dry_run.check(asked.objects, problems, cluster.namespace, one.namespace_exists, one_by_one)
+            refused.append(_preflight_dry_run.Refused(title(asked.objects[number]), asked.objects[number], answer))
+            pods.pop(number, None)
+    for number, answer in one.each(pods).items():
+        if isinstance(answer, ApiProblem):
+            what, slower = f"Pods of {title(asked.objects[number])}", _preflight_dry_run.replaced_one_by_one(tried[number], answer)
+            refused.append(_preflight_dry_run.Refused(what, asked.objects[number], answer, slower))
+    return _preflight_dry_run.check(asked.objects, refused, cluster.namespace, one.namespace_exists)
 
 
 def _pf04(one: Look) -> list[Finding]:
@@ -230,14 +239,13 @@ def _pf06(one: Look) -> list[Finding]:
 
 
 def _pf07(one: Look) -> list[Finding]:
-    nodes = partial(one.cluster.list, "/api/v1/nodes")
-    answers = one.each(
-        {"budgets": partial(one.cluster.list, one.cluster.namespaced("poddisruptionbudgets", "/apis/policy/v1")), "nodes": nodes}
-    )
+    budgets = _answer(partial(one.cluster.list, one.cluster.namespaced("poddisruptionbudgets", "/apis/policy/v1")))
+    found = _preflight_consistency.check(one.asked.objects, one.asked.broker)
+    told = {finding.evidence.get("object") for finding in found}  # of a budget that never allows one, its manifest was named already
     return [
-        *_preflight_consistency.check(one.asked.objects, one.asked.broker),
-        *_preflight_disruptions.check_budgets(answers["budgets"]),
-        *_preflight_disruptions.check_side_by_side(one.asked.objects, answers["nodes"]),
+        *found,
+        *(one for one in _preflight_disruptions.check_budgets(budgets) if one.evidence.get("object") not in told),
+        *_preflight_disruptions.check_side_by_side(one.asked.objects, one.nodes),
     ]
 
 

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._objects import may_go_first
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import Workload, at, title
-from ansible_collections.hsc.jit.plugins.module_utils._readiness import may_go_first
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
 
 STAND_IN = "default"  # where namespaced objects are tried while their own namespace does not exist
@@ -84,27 +84,32 @@ def replaced_one_by_one(live: Mapping[str, Any], problem: ApiProblem) -> bool:
     return live["kind"] == "StatefulSet" or (live["kind"] == "Deployment" and may_go_first(live, running))
 
 
-Problems = Sequence[tuple[str, Mapping[str, Any], ApiProblem | str]]  # what was tried, the object, what the server said
+@dataclass(frozen=True)
+class Refused:
+    """what: what was tried, of which object. said: the server's answer, a str where it does not serve the kind at all.
+
+    slower: whether it is a quota by which the rollout only takes longer.
+    """
+
+    what: str
+    obj: Mapping[str, Any]
+    said: ApiProblem | str
+    slower: bool = False
 
 
-def check(
-    objects: Sequence[Mapping[str, Any]], problems: Problems, namespace: str, exists: bool, one_by_one: Collection[str] = ()
-) -> list[Finding]:
-    """PF-03. A problem is a str where the server does not serve the kind at all. one_by_one: what of it a quota only makes slower."""
+def check(objects: Sequence[Mapping[str, Any]], refused: Sequence[Refused], namespace: str, exists: bool) -> list[Finding]:
+    """PF-03."""
     evidence: dict[str, Any] = {"objects": len(objects), "tried_in_namespace": namespace if exists else STAND_IN}
     if exists:
         message = f"All {len(objects)} objects, and the pods they make, pass a server-side dry run with strict field validation."
     else:
         message = f"All {len(objects)} objects pass a strict server-side dry run, in namespace {STAND_IN}: {namespace} does not exist yet."
-    slower = "An old pod ends first, and gives its share of the quota back; raise the quota to have no pod less meanwhile."
-    return [
-        replace(found, verdict="warn", next_step=slower) if what in one_by_one else found
-        for what, found in ((problem[0], _refused(*problem, namespace)) for problem in problems)
-    ] or [Finding("PF-03", "pass", message, evidence)]
+    return [_finding(one, namespace) for one in refused] or [Finding("PF-03", "pass", message, evidence)]
 
 
-def _refused(what: str, obj: Mapping[str, Any], problem: ApiProblem | str, namespace: str) -> Finding:
-    evidence = {"object": title(obj), "apiVersion": obj["apiVersion"]}
+def _finding(refused: Refused, namespace: str) -> Finding:
+    what, obj, problem = refused.what, refused.obj, refused.said
+    evidence: dict[str, Any] = {"object": title(obj), "apiVersion": obj["apiVersion"]}
     if isinstance(problem, str):
         next_step = "Install its CustomResourceDefinition, or use an apiVersion of `kubectl api-versions`."
         return Finding("PF-03", "fail", f"{what}: {problem}", evidence, next_step)
@@ -121,4 +126,7 @@ def _refused(what: str, obj: Mapping[str, Any], problem: ApiProblem | str, names
         next_step += "--show-managed-fields`): take the change into the release, or set release_force_conflicts."
     if problem.status == 403:
         next_step = "A quota or an admission rule of the namespace forbids it: raise it, or change what the object asks for."
+    if refused.slower:
+        next_step = "An old pod ends first, and gives its share of the quota back; raise the quota to have no pod less meanwhile."
+        return Finding("PF-03", "warn", f"{what}: {said}", evidence, next_step)
     return Finding("PF-03", "fail", f"{what}: {said}", evidence, next_step)

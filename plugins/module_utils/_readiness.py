@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ansible_collections.hsc.jit.plugins.module_utils import _owners
+from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, may_go_first, owned
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import PodState, Restarts, kept_open, pod_state
-
-Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,6 @@ class World:
     events: Sequence[Object] = ()
     claims_used: frozenset[str] = field(default_factory=frozenset)
     restarts: Restarts = field(default_factory=dict)
-
-    def owned(self, objects: Sequence[Object], owner: Object) -> list[Object]:
-        uid = owner["metadata"].get("uid")
-        return [obj for obj in objects if any(one.get("uid") == uid for one in obj["metadata"].get("ownerReferences") or [])]
 
     def last_event(self, obj: Object, *reasons: str) -> str:
         """The message of the newest warning about an object, of the given reasons; empty if none."""
@@ -143,10 +138,10 @@ def _deployment(obj: Object, world: World) -> State:
                 return State("waiting", f"waits for the room of old pods, which end first: {message}", done=available, total=total)
             grace = _QUOTA_PASSED_ON
         return State("failed", f"pods cannot be made: {message}", _QUOTA, available, total, grace=grace)
-    owned = world.owned(world.replica_sets, obj)
+    sets = owned(world.replica_sets, obj)
     revision = (obj["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision")
-    current = [one for one in owned if (one["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision") == revision]
-    pods = [pod for one in current for pod in world.owned(world.pods, one)]
+    current = [one for one in sets if (one["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision") == revision]
+    pods = [pod for one in current for pod in owned(world.pods, one)]
     if obj["spec"].get("paused"):
         return State("failed", f"spec.paused{_by(obj, 'spec.paused')} holds its new pods back", _RESUME, available, total, grace=1.0)
     state = _of_replaced(pods, world, available, total, "old pods are still ending" if updated >= total else "pods are being made")
@@ -155,15 +150,6 @@ def _deployment(obj: Object, world: World) -> State:
         reason = f"no progress within {obj['spec'].get('progressDeadlineSeconds', 600)} s; {state.reason}"
         return State("failed", reason, "Look at the pod's events and log.", available, total, 0.0, state.pod, state.container)
     return state
-
-
-def may_go_first(deployment: Object, replicas: int) -> bool:
-    """Whether an old pod may end before the new one is there; percent is rounded down, as the controller does."""
-    strategy = deployment["spec"].get("strategy") or {}
-    if strategy.get("type") == "Recreate":
-        return True
-    most = str((strategy.get("rollingUpdate") or {}).get("maxUnavailable", "25%"))
-    return int(replicas * int(most[:-1]) / 100 if most.endswith("%") else most) > 0
 
 
 def _stateful_set(obj: Object, world: World) -> State:
@@ -178,7 +164,7 @@ def _stateful_set(obj: Object, world: World) -> State:
         return State(
             "failed", f"{held}{_by(obj, 'spec.updateStrategy')} holds pods back: {updated} of {total} are new", _RESUME, ready, total, 1.0
         )
-    pods = world.owned(world.pods, obj)
+    pods = owned(world.pods, obj)
     revision = status.get("updateRevision")
     current = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") == revision]
     if not current and (message := world.last_event(obj, "FailedCreate")):
@@ -214,7 +200,7 @@ def _daemon_set(obj: Object, world: World) -> State:
     if message := world.last_event(obj, "FailedCreate"):
         return State("failed", f"pods cannot be made: {message}", _QUOTA, done, total, grace=2.0)
     generation = str(obj["metadata"].get("generation"))
-    pods = world.owned(world.pods, obj)
+    pods = owned(world.pods, obj)
     current = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("pod-template-generation", generation) == generation]
     return _of_replaced(current, world, min(done, updated), total, "pods are being made")
 
@@ -225,7 +211,7 @@ def _job(obj: Object, world: World) -> State:
     done = int(status.get("succeeded", 0))
     if _condition(obj, "Complete").get("status") == "True":
         return State("ready", done=total, total=total)
-    pods = world.owned(world.pods, obj)
+    pods = owned(world.pods, obj)
     failed = next((one for kind in ("Failed", "FailureTarget") if (one := _condition(obj, kind)).get("status") == "True"), None)
     if failed:
         worst = _of_pods(pods, world, done, total, "")

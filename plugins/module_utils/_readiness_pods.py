@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
-Object = Mapping[str, Any]
+from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, is_ready
+
 LastEvent = Callable[..., str]
 Restarts = Mapping[tuple[str, str], int]  # of (pod, container)
 
@@ -66,7 +67,7 @@ def pod_state(pod: Object, last_event: LastEvent, before: Restarts = MappingProx
                 return state if verdict == "failed" else _blocked(pod, last_event) or state
     if status.get("phase") == "Failed":
         return PodState("failed", f"{status.get('reason', 'Failed')}: {status.get('message', '')}", _CRASH, pod=name)
-    if any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions") or []):
+    if is_ready(pod):
         return PodState("ready", pod=name)
     probe = last_event(pod, "Unhealthy")
     return _blocked(pod, last_event) or PodState("waiting", f"not ready: {probe}" if probe else "starting", pod=name)

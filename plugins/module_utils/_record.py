@@ -28,9 +28,9 @@ Status = Literal["started", "deployed", "withdrawn"]
 class Release:
     """One recorded release.
 
-    images: {name: reference}; digest: of its whole set of objects; inventory: hash of the settings; restores: number of the one it put
-    back; owned: hash of the fields that we own of each object (by title) since it was applied. schema_class: of the migrations since the
-    release before it, empty if none ran.
+    images: {name: reference}; digest: of its whole set of objects; inventory: hash of its settings (`_settings.hashed`); restores: number
+    of the one it put back; owned: hash of the fields that we own of each object (by title) since it was applied. schema_class: of the
+    migrations since the release before it, empty if none ran.
     """
 
     number: int

@@ -111,7 +111,7 @@ class Engine:
         self._write(latest)
         findings = self.applier.apply(changes)
         if not findings:
-            _apply.replace_stuck_pods(self.cluster, target.objects)
+            _apply.replace_stuck_pods(self.cluster, target.objects, self.context.sleep)
             findings = self._wait(target.objects)
         seconds = round(self.context.monotonic() - started, 1)
         if good(findings):

@@ -166,6 +166,15 @@ PREFIXES = (
     "local_cluster_",
 )  # fmt: skip
 LOOKED_AT = frozenset({*RULES, *SHAPES, "release_secret_values"})
+# No part of the fingerprint: secrets (a hook's address is one), what only this run or this machine knows, and what installs nothing.
+_NOT_HASHED = frozenset(
+    {
+        "release_secret_values", "release_to", "release_saved_plan", "release_kubeconfig", "release_context", "release_journal",
+        "release_objects", "release_plan", "release_schema_revision", "release_inventory_hash", "release_way_back",
+    }
+)  # fmt: skip
+_NOT_HASHED_BEGINNINGS = ("notify_", "restore_", "operate_", "images_", "local_cluster_")
+_NOT_HASHED_ENDS = ("_dir", "_directory", "_file")
 FACTS = frozenset(
     {
         "release_run_id", "rollout_objects", "rollout_plan", "backup_result", "migrate_result", "migrate_plan", "restore_result",
@@ -186,10 +195,15 @@ def problems(values: Mapping[str, Any], names: Collection[str], known: Collectio
     return found or list(_together(values))
 
 
+def hashed(known: Collection[str]) -> set[str]:
+    """The settings of an environment, by whose values two releases are known to be of the same inventory."""
+    names = {name for name in known if not name.startswith(_NOT_HASHED_BEGINNINGS) and not name.endswith(_NOT_HASHED_ENDS)}
+    return names - FACTS - _NOT_HASHED
+
+
 def fingerprint(values: Mapping[str, Any]) -> str:
-    """SHA-256 of an inventory's settings, by which two releases are known to be of the same; secrets are no part of it."""
-    told = {name: value for name, value in values.items() if name not in ("release_secret_values", "release_to")}
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+    """SHA-256 of the values of the settings that are ``hashed``."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _unknown(name: str, known: Collection[str]) -> str:

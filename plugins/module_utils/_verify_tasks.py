@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._logs import redact
+from ansible_collections.hsc.jit.plugins.module_utils._objects import is_ready
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 
 # The guide's own command, with a machine's answer.
@@ -29,11 +30,7 @@ def ready_pods(pods: list[dict[str, Any]], app: str) -> list[tuple[str, str]]:
     return sorted(
         (pod["metadata"]["name"], pod["spec"]["containers"][0]["name"])
         for pod in pods
-        if pod["metadata"].get("labels", {}).get("app") == app
-        and "deletionTimestamp" not in pod["metadata"]
-        and any(
-            condition["type"] == "Ready" and condition["status"] == "True" for condition in pod.get("status", {}).get("conditions") or []
-        )
+        if pod["metadata"].get("labels", {}).get("app") == app and "deletionTimestamp" not in pod["metadata"] and is_ready(pod)
     )
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,11 +30,26 @@ _ALSO: Mapping[Hashable, tuple[str, str, Mapping[str, str]]] = {
 
 
 @dataclass
+class _Seen:
+    """What was seen of one object during the wait.
+
+    said: the progress last told. reason: why it is or was bad. bad_since: when, by next step, for each has a grace of its own. healed: what
+    was bad for less than its grace. crash, log: why it crashed, and what it logged: a Job's pod is removed the moment the Job fails.
+    """
+
+    said: tuple[int, int, str] | None = None
+    reason: str = ""
+    bad_since: dict[str, float] = field(default_factory=dict)
+    healed: str = ""
+    crash: str = ""
+    log: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Watch:
     """Waits for ``objects`` of the namespace of ``cluster``. monotonic and open are arguments so that tests need no time.
 
-    healed: what was bad for less than its grace, by name; reasons: why it is or was bad. restarts: of each container when the wait began.
-    crashes: of what crashed, by name, the reason and the log: a Job's pod is removed in the moment in which the Job fails.
+    restarts: of each container when the wait began. seen: of each object, by title.
     """
 
     cluster: Cluster
@@ -41,12 +57,8 @@ class Watch:
     progress: Progress
     monotonic: Callable[[], float]
     open: Callable[[Cluster, Mapping[Hashable, Source]], Any] = field(default_factory=lambda: Mirror)
-    healed: dict[str, str] = field(default_factory=dict)
     restarts: dict[tuple[str, str], int] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    bad_since: dict[tuple[str, str], float] = field(default_factory=dict)
-    said: dict[str, tuple[int, int, str]] = field(default_factory=dict)
-    crashes: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
+    seen: defaultdict[str, _Seen] = field(default_factory=lambda: defaultdict(_Seen))
 
     def wait(self, objects: Sequence[Object], seconds: float) -> list[Finding]:
         """RO-02: one pass for all of them (and a warn for what healed by itself), or what has failed, or what was not ready in time."""
@@ -106,8 +118,9 @@ class Watch:
     def _healed(self, world: World) -> list[Finding]:
         """A warn for each fault that went by itself: nothing to put back, and worth a look."""
         found = [
-            Finding("RO-02", "warn", f"{name} recovered by itself: {reason}.", {"object": name}, _LOOK)
-            for name, reason in self.healed.items()
+            Finding("RO-02", "warn", f"{name} recovered by itself: {one.healed}.", {"object": name}, _LOOK)
+            for name, one in self.seen.items()
+            if one.healed
         ]
         for (pod, container), count in _restarts(world.pods).items():
             times = count - self.restarts.get((pod, container), 0)
@@ -118,31 +131,32 @@ class Watch:
 
     def _believed(self, name: str, state: State, now: float) -> bool:
         """A failure counts once it has held for its grace."""
+        seen = self.seen[name]
         if state.status != "failed":
-            known = [one for one in self.bad_since if one[0] == name]
-            for one in known:
-                self.healed[name] = f"{self.reasons[name]}, for {now - self.bad_since.pop(one):.0f} s"
+            if seen.bad_since:
+                seen.healed = f"{seen.reason}, for {now - min(seen.bad_since.values()):.0f} s"
+                seen.bad_since.clear()
             return False
-        self.reasons[name] = state.reason
-        since = self.bad_since.setdefault((name, state.next_step), now)
-        return now - since >= state.grace
+        seen.reason = state.reason
+        return now - seen.bad_since.setdefault(state.next_step, now) >= state.grace
 
     def _tell(self, states: Mapping[str, State]) -> None:
         """A line for each object whose figures or reason are new."""
         for name, state in states.items():
-            line = (state.done, state.total, state.reason)
-            if self.said.get(name) != line and (state.status != "ready" or name in self.said):
+            seen, line = self.seen[name], (state.done, state.total, state.reason)
+            if seen.said == line:
+                continue
+            if state.status != "ready" or seen.said:
                 self.progress.say(name, state.done, state.total, state.reason or "ready")
-            if self.said.get(name) != line:
-                self.said[name] = line
-                if state.crashed:
-                    self.crashes[name] = (state.reason, self._log(state))
+            seen.said = line
+            if state.crashed:
+                seen.crash, seen.log = state.reason, self._log(state)
 
     def _failure(self, name: str, state: State, world: World, took: float) -> Finding:
         still = state.status == "waiting"
         lead = f"{name}: {state.done} of {state.total} ready after {took} s"
-        crash, kept = self.crashes.get(name, ("", []))
-        log = self._log(state) or kept
+        seen = self.seen[name]
+        log = self._log(state) or seen.log
         events = [f"{one.get('reason')}: {one.get('message')}" for one in world.events if _about(one, state.pod)][-3:]
         evidence = {
             "object": name,
@@ -154,8 +168,8 @@ class Watch:
             "events": events,
         }
         reason = f"still waiting: {state.reason}" if still else state.reason
-        if crash and not state.pod:
-            reason += f"; before that: {crash}"
+        if seen.crash and not state.pod:
+            reason += f"; before that: {seen.crash}"
         tail = f" Log: {' | '.join(log[-3:])}" if log else ""
         step = state.next_step or "Look at `kubectl describe` of this object; raise rollout_wait_seconds if it only needs longer."
         return Finding("RO-02", "fail", f"{lead} ({reason}).{tail}", evidence, step)

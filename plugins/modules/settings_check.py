@@ -32,7 +32,9 @@ settings:
   returned: success
   type: int
 sha256:
-  description: One hash of all settings that were looked at, secrets left out. The release's record keeps it.
+  description: >-
+    One hash of the environment's settings; secrets, paths of this machine, and what installs nothing (notifications, operations,
+    restores) are left out. The release's record keeps it.
   returned: success
   type: str
 problems:

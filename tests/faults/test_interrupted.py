@@ -10,12 +10,14 @@ import signal
 import threading
 import time
 
+import product_images
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _drift
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from deployment import SHORT_LOAD, Deployment
 from playbook import start
+from stores import sql
 from waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -31,6 +33,30 @@ def level():
     """Another log level than the last run's, so that each run has something to change."""
     turns = iter(range(1000))
     return lambda: LEVELS[next(turns) % 2]
+
+
+REVISION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    op.add_column("documents", sa.Column("test_only", sa.Text))
+
+
+def downgrade() -> None:
+    op.drop_column("documents", "test_only")
+"""
+# The database itself notes each time that it is brought to a revision.
+NOTED = """
+CREATE TABLE test_stamps (revision text);
+CREATE RULE test_stamps AS ON UPDATE TO alembic_version DO ALSO INSERT INTO test_stamps VALUES (NEW.version_num);
+"""
+FORGOTTEN = "DROP RULE test_stamps ON alembic_version; DROP TABLE test_stamps;"
+TAKEN_BACK = "ALTER TABLE documents DROP COLUMN IF EXISTS test_only; UPDATE alembic_version SET version_num = '0002';"
 
 
 class Interrupted:
@@ -73,6 +99,31 @@ def finishes(product, kubeconfig, folder, images, level):
         :2000
     ]
     return freed
+
+
+@pytest.fixture(scope="module")
+def with_a_migration(product, kubeconfig, images, tmp_path_factory):
+    """Images of the product with one migration more; afterwards the release before it is there again, and its schema."""
+    folder = tmp_path_factory.mktemp("newer")
+    source = product_images.source(folder)
+    (source / "migrations/versions/0003_test_only.py").write_text(REVISION)
+    newer = {**images, "service": product_images.build(folder, images_source=str(source))["images"]["service"]}
+    sql(product, NOTED)
+    yield newer
+    sql(product, FORGOTTEN + TAKEN_BACK)
+    assert Deployment(folder, kubeconfig=kubeconfig, release_images=images, release_log_level="INFO").returncode == 0
+
+
+@pytest.mark.parametrize("word", ["hsc-jit-migrate", "Applying", "Load"])
+def test_a_migration_is_carried_out_once(product, kubeconfig, with_a_migration, level, tmp_path, seen, word):
+    sql(product, f"{TAKEN_BACK} DELETE FROM test_stamps;")
+    now = level()
+    cut = Interrupted(kubeconfig, tmp_path, with_a_migration, now, signal.SIGKILL, word=word)
+    assert cut.process.returncode == -signal.SIGKILL
+    freed = finishes(product, kubeconfig, tmp_path, with_a_migration, now)
+    assert sql(product, "SELECT revision FROM test_stamps") == "0003"
+    assert sql(product, "SELECT count(*) FROM information_schema.columns WHERE column_name = 'test_only'") == "1"
+    seen(f"kill -9 of a run with a migration at: {word}", "lease free", freed, 30, "the next run finished it; migrated exactly once")
 
 
 @pytest.mark.parametrize("word", MOMENTS)

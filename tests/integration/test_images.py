@@ -1,27 +1,15 @@
 """The images as pods: not root, a root filesystem that nobody writes, no capability; and the same input gives the same digests."""
 
 import json
-import os
-import shutil
 import time
 from pathlib import Path
 
+import product_images
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
-from playbook import play
+from product_images import build
 
 pytestmark = pytest.mark.cluster
-ROOT = Path(__file__).parents[2]
-REGISTRY = os.environ.get("HSC_TEST_REGISTRY", "localhost:5001")
-PLAYBOOK = """
-- hosts: localhost
-  connection: local
-  gather_facts: false
-  vars: {ansible_python_interpreter: "{{ ansible_playbook_python }}"}
-  tasks:
-    - ansible.builtin.include_role: {name: hsc.jit.images}
-    - ansible.builtin.copy: {content: "{{ __images_result | to_json }}", dest: "{{ result }}", mode: "0600"}
-"""
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 POD = {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
 CONFIGURATION = {"prometheus.yml": "global: {}\n", "alertmanager.yml": "route: {receiver: x}\nreceivers: [{name: x}]\n"}
@@ -53,21 +41,9 @@ STARTS = {
 }  # fmt: skip
 
 
-def build(tmp_path, **variables):
-    (tmp_path / "play.yml").write_text(PLAYBOOK)
-    result = tmp_path / "result.json"
-    extra = {"images_registry": REGISTRY, "result": str(result), **variables}
-    done = play(tmp_path / "play.yml", inventory="localhost,", **extra)
-    assert done.returncode == 0, done.stdout[-3000:]
-    return json.loads(result.read_text())
-
-
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """The product as it is now: somebody who edits it meanwhile does not change what is compared."""
-    folder = tmp_path_factory.mktemp("source") / "service"
-    shutil.copytree(ROOT / "service", folder, ignore=shutil.ignore_patterns(".venv", "__pycache__", "tests", "bench"))
-    return str(folder)
+    return str(product_images.source(tmp_path_factory.mktemp("source")))
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import Resource, check, pod_of, served, trial
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import Refused, Resource, check, pod_of, served, trial
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import workloads
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
 
@@ -46,9 +46,15 @@ def test_without_its_namespace_it_is_tried_in_default_and_the_finding_says_so():
     ],
 )
 def test_each_refusal_keeps_the_servers_words_and_says_what_to_do(problem, verdict, next_step):
-    (finding,) = check([CONFIG], [("ConfigMap c", CONFIG, problem)], "hsc-jit", True)
+    (finding,) = check([CONFIG], [Refused("ConfigMap c", CONFIG, problem)], "hsc-jit", True)
     assert (finding.id, finding.verdict) == ("PF-03", verdict) and next_step in finding.next_step
     assert (problem if isinstance(problem, str) else problem.message) in finding.message
+
+
+def test_a_quota_that_only_makes_it_slower_is_a_warning():
+    refused = Refused("Pods of ConfigMap c", CONFIG, ApiProblem(403, "Forbidden", "exceeded quota: small"), slower=True)
+    (finding,) = check([CONFIG], [refused], "hsc-jit", True)
+    assert finding.verdict == "warn" and "An old pod ends first" in finding.next_step
 
 
 def test_the_pod_that_a_controller_will_make_is_tried_without_its_account():

@@ -78,9 +78,24 @@ def test_the_number_of_a_release_may_come_as_text_or_be_left_empty(value):
     assert wrong({**GOOD, "release_to": value}) == []
 
 
-def test_the_fingerprint_is_of_the_settings_and_of_no_secret():
-    one = _settings.fingerprint({**GOOD, "release_secret_values": {"gemini-key": "a"}, "release_to": 7})
-    assert one == _settings.fingerprint(dict(reversed(GOOD.items()))) != _settings.fingerprint({**GOOD, "release_url": "https://x"})
+def test_the_fingerprint_is_of_the_values_in_whatever_order():
+    assert _settings.fingerprint(GOOD) == _settings.fingerprint(dict(reversed(GOOD.items())))
+    assert _settings.fingerprint(GOOD) != _settings.fingerprint({**GOOD, "release_url": "https://x"})
+
+
+def test_what_is_hashed_of_an_inventory():
+    """Nothing secret, nothing of this machine or this run; all else, with a rule or without."""
+    known = {*KNOWN, *_settings.FACTS, "release_waivers", "preflight_window", "notify_slack_url", "verify_ca_file", "release_evidence_dir"}
+    hashed = _settings.hashed(known)
+    assert {"release_url", "release_storage", "backup_keep_count", "release_waivers", "preflight_window"} <= hashed
+    assert not hashed & {
+        *_settings.FACTS,
+        "release_secret_values",
+        "release_to",
+        "notify_slack_url",
+        "verify_ca_file",
+        "release_evidence_dir",
+    }
 
 
 def test_everything_is_named_at_once():
