@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import copy
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,14 +17,14 @@ from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._manifests import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
 from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import STAND_IN
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import STAND_IN, defined
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import STARTING
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 
 GENERATED = ("redis-password", "postgres-password", "token-key")
 GENERATED_NAME = "hsc-jit-generated"
-_OBSERVED_LOOKS = 50  # five to a second; a controller that needs longer is not running
+_LOOKS, _LOOK_SECONDS = 50, 0.2  # for what takes a controller a moment; one that needs longer is not running
 RESTARTED = "kubectl.kubernetes.io/restartedAt"  # kubectl's own, so that its rollout history reads as always
 
 
@@ -40,6 +41,7 @@ class Applier:
     progress: Progress
     owned: Mapping[str, str] = field(default_factory=dict)
     live: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    sleep: Callable[[float], None] = time.sleep
 
     def __post_init__(self) -> None:
         self.kinds = _discovery.Kinds(self.cluster)
@@ -57,8 +59,9 @@ class Applier:
         if ending := _plan.ending(namespace):
             return [], [ending]
         stand_in = namespace is None
+        changes, findings = [Change("create", obj) for obj in candidates if self.kinds.is_coming(obj)], []
+        candidates = [obj for obj in candidates if not self.kinds.is_coming(obj)]
         answers = _discovery.in_parallel(lambda obj: self._try(obj, stand_in), candidates)
-        changes, findings = [], []
         for obj, answer in zip(candidates, answers, strict=True):
             if isinstance(answer, ApiProblem):
                 findings.append(_plan.refusal(obj, answer))
@@ -97,7 +100,7 @@ class Applier:
         wanted = [change.obj for change in changes if change.action != "delete" and change.obj["kind"] != "Namespace"]
         done = 0
         for wave in _objects.waves(wanted):
-            if refused := self._apply_wave(wave):
+            if refused := self._apply_wave(wave) or self._not_served(wave):
                 return refused
             done += len(wave)
             self.progress.say("Applying", done, len(wanted), _objects.component(wave[0]))
@@ -114,6 +117,17 @@ class Applier:
             if there and there["metadata"].get("deletionTimestamp"):
                 findings.append(_plan.not_gone(there))
         return findings
+
+    def _not_served(self, wave: Sequence[Object]) -> list[Finding]:
+        """RO-01 where the server does not serve the kinds that a wave defines within seconds: later waves have objects of them."""
+        coming = defined(wave)
+        for _ in range(_LOOKS):
+            self.kinds.learn({version for version, _ in coming}, again=True)
+            if not (missing := [kind for _, kind in sorted(set(coming) - set(self.kinds.known))]):
+                return []
+            self.progress.say("Applying", detail=f"waiting until {', '.join(missing)} is served")
+            self.sleep(_LOOK_SECONDS)
+        return [_plan.not_established(self.cluster.get(self.kinds.path(one))) for one in wave if one["kind"] == "CustomResourceDefinition"]
 
     def _apply_wave(self, wave: Sequence[Object]) -> list[Finding]:
         answers = _discovery.in_parallel(self._apply_one, wave)
@@ -206,11 +220,11 @@ def replace_stuck_pods(cluster: Cluster, objects: Sequence[Object], sleep: Calla
 def _observed(cluster: Cluster, name: str, sleep: Callable[[float], None]) -> dict[str, Any]:
     """The StatefulSet once its controller has seen its newest template; before, its status names the revision that is to go."""
     path = f"{cluster.namespaced('statefulsets', '/apis/apps/v1')}/{name}"
-    for _ in range(_OBSERVED_LOOKS):
+    for _ in range(_LOOKS):
         found = cluster.find(path) or {}
         if int((found.get("status") or {}).get("observedGeneration", 0)) >= int((found.get("metadata") or {}).get("generation", 0)):
             break
-        sleep(0.2)
+        sleep(_LOOK_SECONDS)
     return found
 
 

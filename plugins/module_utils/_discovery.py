@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from ansible_collections.hsc.jit.plugins.module_utils._manifests import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._module import Problem
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, key, title
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import STAND_IN, Kind, Resource, prefix, served
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import STAND_IN, Kind, Resource, defined, prefix, served
 from ansible_collections.hsc.jit.plugins.module_utils._target import POOL_SIZE, ApiProblem, Cluster
 
 OURS = ",".join(f"{name}={value}" for name, value in sorted(PART_OF.items()))
@@ -30,25 +30,32 @@ def in_parallel(work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
 
 @dataclass
 class Kinds:
-    """The kinds that the server knows, looked up once by API version."""
+    """The kinds that the server knows, looked up once by API version. coming: those that the set of objects itself defines."""
 
     cluster: Cluster
     known: dict[Kind, Resource] = field(default_factory=dict)
+    coming: dict[Kind, Resource] = field(default_factory=dict)
 
-    def learn(self, versions: Iterable[str]) -> None:
-        asked = sorted(set(versions) - {version for version, _ in self.known})
+    def learn(self, versions: Iterable[str], *, again: bool = False) -> None:
+        asked = sorted(set(versions) - (set() if again else {version for version, _ in self.known}))
         for version, answer in zip(asked, in_parallel(lambda one: self.cluster.find(prefix(one)), asked), strict=True):
             self.known |= served(version, answer or {})
 
     def of(self, obj: Object) -> Resource:
         """Problem: the server does not serve this kind."""
-        resource = self.known.get((obj["apiVersion"], obj["kind"]))
+        kind = obj["apiVersion"], obj["kind"]
+        resource = self.known.get(kind) or self.coming.get(kind)
         if resource is None:
             raise Problem(
                 f"{title(obj)}: the API server serves no {obj['kind']} of {obj['apiVersion']}.",
                 "Install its CustomResourceDefinition, or use an apiVersion of `kubectl api-versions`.",
             )
         return resource
+
+    def is_coming(self, obj: Object) -> bool:
+        """Whether nothing of its kind can be there yet, nor be tried."""
+        kind = obj["apiVersion"], obj["kind"]
+        return kind in self.coming and kind not in self.known
 
     def path(self, obj: Object, *, stand_in: bool = False) -> str:
         namespace = obj["metadata"].get("namespace") or self.cluster.namespace
@@ -61,12 +68,13 @@ def live(kinds: Kinds, objects: Sequence[Object], also: Iterable[Kind]) -> dict[
     One list per kind for what carries our labels; a single read only for an object that is there without them.
     """
     kinds.learn(version for version, _ in [*((obj["apiVersion"], "") for obj in objects), *also])
+    kinds.coming = defined(objects)
     wanted = {(obj["apiVersion"], obj["kind"]) for obj in objects} | {kind for kind in also if kind in kinds.known}
     namespaced = sorted(kind for kind in wanted if kind in kinds.known and kinds.known[kind].namespaced)
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for items in in_parallel(lambda kind: _list(kinds, kind), namespaced):
         found |= {key(item): item for item in items}
-    missing = [obj for obj in objects if key(obj) not in found]
+    missing = [obj for obj in objects if key(obj) not in found and not kinds.is_coming(obj)]
     for obj, item in zip(missing, in_parallel(lambda one: kinds.cluster.find(kinds.path(one)), missing), strict=True):
         if item is not None:
             found[key(obj)] = item

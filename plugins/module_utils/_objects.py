@@ -70,10 +70,14 @@ def marked(obj: Object) -> dict[str, Any]:
 
 
 def waves(objects: Sequence[Object]) -> list[list[Object]]:
-    """The objects by wave, first wave first; without the annotation an object belongs to the last one."""
+    """The objects by wave, first wave first; without the annotation an object belongs to the last one.
+
+    Definitions of kinds come before all: any wave may have an object of theirs.
+    """
     by_wave: dict[str, list[Object]] = {}
     for obj in objects:
-        by_wave.setdefault((obj["metadata"].get("annotations") or {}).get(WAVE, "~"), []).append(obj)
+        wave = (obj["metadata"].get("annotations") or {}).get(WAVE, "~")
+        by_wave.setdefault("" if obj["kind"] == "CustomResourceDefinition" else wave, []).append(obj)
     return [by_wave[name] for name in sorted(by_wave)]
 
 

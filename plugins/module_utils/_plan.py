@@ -92,6 +92,14 @@ def ending(namespace: Object | None) -> Finding | None:
     return Finding("RO-01", "fail", f"Namespace {name} is Terminating since {since}. {held}", {"object": f"Namespace {name}"}, step)
 
 
+def not_established(definition: Object) -> Finding:
+    """RO-01 for a CustomResourceDefinition whose kind the server does not serve."""
+    conditions = (definition.get("status") or {}).get("conditions") or []
+    why = "; ".join(str(one.get("message")) for one in conditions if one["status"] == "False") or "it says nothing of why"
+    step = f"`kubectl describe crd {definition['metadata']['name']}`; correct it, then run again."
+    return Finding("RO-01", "fail", f"{title(definition)} is not served: {why}.", {"object": title(definition)}, step)
+
+
 def cannot_go_back(refused: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
     """(kept as they are, really refused): a claim that grew cannot shrink, and the rest must go back all the same."""
     claims = [one for one in refused if one.evidence["object"].startswith("PersistentVolumeClaim ")]

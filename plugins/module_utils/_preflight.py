@@ -64,6 +64,7 @@ class Look:
     asked: Asked
     pool: ThreadPoolExecutor
     kinds: dict[Kind, Resource] = field(default_factory=dict)
+    coming: dict[Kind, Resource] = field(default_factory=dict)  # kinds that the release itself defines
     namespace_exists: bool = False
     ending: Finding | None = None  # of a namespace that is being deleted
     # What several rows ask, listed once; or the API's refusal, which each of them tells.
@@ -119,6 +120,7 @@ def _orient(one: Look) -> None:
     one.ending = None if may_not_say else _plan.ending(_value(namespace))
     for version, answer in answers.items():
         one.kinds |= _preflight_dry_run.served(version, _value(answer) or {})
+    one.coming = {kind: resource for kind, resource in _preflight_dry_run.defined(one.asked.objects).items() if kind not in one.kinds}
 
 
 def _row(check: Callable[[Look], list[Finding]], row: str, one: Look) -> list[Finding]:
@@ -179,10 +181,13 @@ def _pf03(one: Look) -> list[Finding]:
         return [replace(one.ending, id="PF-03")]
     asked, cluster = one.asked, one.cluster
     refused: list[_preflight_dry_run.Refused] = []
+    later = [title(obj) for obj in asked.objects if _kind(obj) in one.coming]
     trials: dict[int, Callable[[], Any]] = {}
     pods: dict[int, Callable[[], Any]] = {}
     for number, obj in enumerate(asked.objects):
         resource = one.kinds.get(_kind(obj))
+        if _kind(obj) in one.coming:
+            continue
         if resource is None:
             unserved = f"this cluster does not serve {obj['kind']} of {obj['apiVersion']}."
             refused.append(_preflight_dry_run.Refused(title(obj), obj, unserved))
@@ -201,7 +206,7 @@ def _pf03(one: Look) -> list[Finding]:
         if isinstance(answer, ApiProblem):
             what, slower = f"Pods of {title(asked.objects[number])}", _preflight_dry_run.replaced_one_by_one(tried[number], answer)
             refused.append(_preflight_dry_run.Refused(what, asked.objects[number], answer, slower))
-    return _preflight_dry_run.check(asked.objects, refused, cluster.namespace, one.namespace_exists)
+    return _preflight_dry_run.check(asked.objects, refused, cluster.namespace, one.namespace_exists, later)
 
 
 def _pf04(one: Look) -> list[Finding]:
@@ -219,7 +224,8 @@ def _pf04(one: Look) -> list[Finding]:
 
 
 def _pf05(one: Look) -> list[Finding]:
-    resources = {(kind.group, kind.plural, kind.namespaced) for kind in (one.kinds.get(_kind(obj)) for obj in one.asked.objects) if kind}
+    there = {**one.coming, **one.kinds}
+    resources = {(kind.group, kind.plural, kind.namespaced) for kind in (there.get(_kind(obj)) for obj in one.asked.objects) if kind}
     rights = _permissions.needed(resources, one.cluster.namespace, one.asked.lease_namespace)
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     answers = one.each({right: partial(one.cluster.create, path, right.review()) for right in rights})

@@ -219,6 +219,7 @@ def main():
                 own = lambda scene, seconds: times.setdefault((ITSELF, scene), []).append(seconds)  # noqa: E731
                 namespaces.append(scenes(tool, objects, cluster, given.kubeconfig, note, own))
             print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
+        print(table(chosen, objects, times, requests, given.rounds), flush=True)  # counting takes as long again
         with counting(given.kubeconfig) as (address, counted), tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             yaml.safe_dump(through(address), file)
             file.flush()

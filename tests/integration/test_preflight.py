@@ -162,6 +162,18 @@ def test_a_kind_that_is_not_installed(cluster, namespace):
     assert "does not serve ServiceMonitor" in only(preflight(cluster, [thing]), "PF-03").message
 
 
+def test_a_kind_that_comes_with_the_release_is_not_tried_and_says_so(cluster, namespace):
+    names = {"kind": "Gadget", "plural": "gadgets", "singular": "gadget"}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    spec = {"group": "test.example", "names": names, "scope": "Namespaced", "versions": [version]}
+    named = {"metadata": {"name": "gadgets.test.example"}}
+    definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", **named, "spec": spec}
+    gadget = {"apiVersion": "test.example/v1", "kind": "Gadget", "metadata": {"name": "one"}}
+    tried, later = of(preflight(cluster, [gadget, definition]), "PF-03")
+    assert (tried.verdict, tried.evidence["objects"], later.verdict) == ("pass", 1, "skipped")
+    assert "CustomResourceDefinition comes with this release: Gadget one" in later.message
+
+
 def test_a_field_that_someone_else_owns(cluster, namespace):
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": namespace}, "data": {"a": "1"}}
     path = f"/api/v1/namespaces/{namespace}/configmaps/c"

@@ -62,6 +62,25 @@ def verdicts(outcome):
     return {finding.id: finding.verdict for finding in outcome.findings}
 
 
+@pytest.fixture
+def definition(cluster):
+    """A kind that the cluster does not have yet; nobody prunes one, so the test takes it away."""
+    word = f"gadget{cluster.namespace.replace('-', '')}"
+    names = {"kind": word.capitalize(), "plural": f"{word}s", "singular": word}
+    schema = {
+        "openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object", "properties": {"size": {"type": "integer"}}}}}
+    }
+    versions = [{"name": "v1", "served": True, "storage": True, "schema": schema}]
+    body = {"group": "test.example", "names": names, "scope": "Namespaced", "versions": versions}
+    name = f"{word}s.test.example"
+    yield {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name}, "spec": body}
+    cluster.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+
+
+def gadget(definition):
+    return {"apiVersion": "test.example/v1", "kind": definition["spec"]["names"]["kind"], "metadata": {"name": "one"}, "spec": {"size": 3}}
+
+
 def versions(cluster):
     kinds = [cluster.namespaced("configmaps"), cluster.namespaced("secrets"), cluster.namespaced("deployments", "/apis/apps/v1")]
     return {
@@ -307,3 +326,32 @@ def test_a_claim_that_grew_stays_and_the_rest_goes_back(release, cluster, pause,
     assert "PersistentVolumeClaim data cannot go back" in found[-2].message
     assert cluster.get(f"{cluster.namespaced('configmaps')}/settings")["data"] == {"A": "1"}
     assert cluster.get(f"{cluster.namespaced('persistentvolumeclaims')}/data")["spec"]["resources"]["requests"]["storage"] == "2Gi"
+
+
+def test_a_kind_that_comes_with_its_first_object(release, cluster, definition):
+    """Both in one set and one wave, the object first; nothing of it can be tried before."""
+    objects = stamped(cluster, gadget(definition), definition)
+    planned = release("present", objects=objects, check_mode=True)
+    assert verdicts(planned) == {"RO-01": "pass"} and planned.facts["changes"] == 3  # and the generated secret
+    first = release("present", objects=objects, run="one")
+    assert verdicts(first) == {"RO-01": "pass", "RO-02": "pass"}, first.findings
+    path = cluster.namespaced(definition["spec"]["names"]["plural"], "/apis/test.example/v1")
+    assert [one["spec"] for one in cluster.list(path)] == [{"size": 3}]
+    cluster.requests.clear()
+    assert release("present", objects=objects, run="two").facts["changes"] == 0
+    assert not writes(cluster)
+
+
+def test_a_kind_whose_definition_the_server_does_not_serve(release, cluster, definition):
+    """Its singular is another definition's, so it is never established."""
+    names = definition["spec"]["names"]
+    taken = {"kind": f"Other{names['kind']}", "plural": f"other{names['plural']}", "singular": names["singular"]}
+    name = f"{taken['plural']}.test.example"
+    other = {**definition, "metadata": {"name": name}, "spec": {**definition["spec"], "names": taken}}
+    assert verdicts(release("present", objects=stamped(cluster, definition))) == {"RO-01": "pass", "RO-02": "pass"}
+    try:
+        outcome = release("present", objects=stamped(cluster, definition, other))
+        assert verdicts(outcome) == {"RO-01": "fail"}
+        assert "already in use" in outcome.findings[0].message
+    finally:
+        cluster.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
