@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from typing import Any
 
@@ -11,12 +12,16 @@ from ansible.plugins.action import ActionBase
 
 
 class ActionModule(ActionBase):
-    """This code runs in a worker that ansible-playbook forked, so the parent is the run."""
+    """This code runs in a worker that ansible-playbook forked, so the parent is the run.
+
+    Its pid is that of the fork: when the run was killed meanwhile, getppid() is init's, and a lease kept for init would never end.
+    """
 
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        arguments = {"pid": os.getppid(), **self._task.args}
+        playbook = multiprocessing.parent_process()
+        arguments = {"pid": playbook.pid if playbook else os.getpid(), **self._task.args}
         result.update(self._execute_module(module_name=self._task.action, module_args=arguments, task_vars=task_vars))
         return result

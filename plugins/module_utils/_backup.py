@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils import _redis_backup
+from ansible_collections.hsc.jit.plugins.module_utils import _postgres_backup, _redis_backup
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
@@ -81,6 +81,8 @@ class Backup:
 
     def take(self, snapshot: Snapshot, stores: Mapping[str, str]) -> None:
         """Dump every store (at the same time); BK-01 and BK-02."""
+        if "postgres" in stores:
+            self._end_leftovers(stores["postgres"])
         with ThreadPoolExecutor(len(stores)) as pool:
             futures = {kind: pool.submit(self._dump, kind, pod, Path(snapshot.folder) / _FILES[kind]) for kind, pod in stores.items()}
         for kind, future in futures.items():
@@ -96,6 +98,15 @@ class Backup:
             message = f"{TITLES[kind]}: {artefact.size_bytes} bytes out of {artefact.source}{sealed}, SHA-256 {artefact.sha256[:12]}."
             evidence = {"path": artefact.path, "size_bytes": artefact.size_bytes, "sha256": artefact.sha256, "source": counted}
             self.findings.append(Finding(_IDS[kind], "pass", message, {**evidence, "encryption": artefact.encryption}))
+
+    def _end_leftovers(self, pod: str) -> None:
+        try:
+            ended = _postgres_backup.end_leftovers(self.cluster, pod, "postgres")
+        except FAILURES:
+            return  # the dump will say what is wrong with that server
+        if ended:
+            message = f"Ended the dump that a killed run had left in {pod} ({'; '.join(ended)}): it would have held up every migration."
+            self.findings.append(Finding("BK-02", "warn", message, {"sessions": ended}, "Nothing; the next one is taken now."))
 
     def _dump(self, kind: str, pod: str, path: Path) -> Artefact:
         self.progress.say(f"Backing up {TITLES[kind]}", detail=pod)

@@ -28,7 +28,7 @@ def worst(steps: Sequence[Mapping[str, Any]]) -> str:
 def ahead(told: Mapping[str, Any], since: str, release: int) -> dict[str, Any]:
     """The plan of an image that is older than the schema, where the migrations since then only add: nothing is done.
 
-    told: ``{refused, unknown, head}``. release: number of the one that brought the schema there.
+    told: ``{refused, unknown, head}``. release: number of the one whose record says so.
     """
     return {"current": told["unknown"], "head": told["head"], "pending": [], "since": since, "steps": [], "ahead": release}
 
@@ -37,14 +37,16 @@ def way_back(plan: Plan, release: int, snapshot: Mapping[str, Any], restore: boo
     """What a failure after these revisions leads to.
 
     release: number of the release that would be put back; 0: there is none. snapshot: the Snapshot; empty before it is taken.
-    restore: release_restore_on_failure. inventory: what ansible-playbook was called with, for the commands.
+    restore: release_restore_on_failure. inventory: what ansible-playbook was called with, for the commands. database, in what is
+    returned: the revision at which the new code will run.
     """
+    database = plan["current"] if plan.get("ahead") else plan["head"]
     kind = worst(plan["steps"])
     applied = worst([step for step in plan["steps"] if step["applied"]]) != "expand"
     before = f"release {release}" if release else "no release"
     if kind == "expand" or not release:
         text = f"If this fails: roll back code; {before} runs on the new schema." if release else "If this fails: nothing is put back."
-        return {"action": "code", "class": kind, "applied": applied, "text": text, "commands": []}
+        return {"action": "code", "class": kind, "database": database, "applied": applied, "text": text, "commands": []}
     options = "".join(f" -i {source}" for source in inventory)
     commands = [
         f"ansible-playbook playbooks/rollback.yml{options} -e release_to={release}",
@@ -53,9 +55,9 @@ def way_back(plan: Plan, release: int, snapshot: Mapping[str, Any], restore: boo
     taken = f"snapshot {snapshot['id']}" if snapshot.get("id") else "the snapshot that this run takes"
     if restore:
         text = f"If this fails: roll back code to {before} and restore {taken}; what was written since then is lost."
-        return {"action": "restore", "class": kind, "applied": applied, "text": text, "commands": commands}
+        return {"action": "restore", "class": kind, "database": database, "applied": applied, "text": text, "commands": commands}
     text = f"If this fails: stop and hold; {before} does not run on the new schema, so the new code stays and a person decides."
-    return {"action": "hold", "class": kind, "applied": applied, "text": text, "commands": commands}
+    return {"action": "hold", "class": kind, "database": database, "applied": applied, "text": text, "commands": commands}
 
 
 def finding(plan: Plan, way: WayBack, accepted: Sequence[str], restore: bool) -> Finding:
@@ -65,10 +67,9 @@ def finding(plan: Plan, way: WayBack, accepted: Sequence[str], restore: bool) ->
     if plan["current"] is None:
         return Finding("MG-02", "pass", f"The schema is made for the first time ({plan['head']}). {way['text']}", evidence)
     if plan.get("ahead"):
-        message = (
-            f"The database is at {plan['current']}, not in this image ({plan['head']}): newer, by release {plan['ahead']}, and allowed"
-        )
-        return Finding("MG-02", "pass", f"{message}, because its migrations only add. Nothing is migrated. {way['text']}", evidence)
+        message = f"The database is at {plan['current']}, not in this image ({plan['head']}): newer, and allowed by release "
+        message += f"{plan['ahead']}'s record, as the migrations between only add. Nothing is migrated. {way['text']}"
+        return Finding("MG-02", "pass", message, evidence)
     if not steps:
         return Finding("MG-02", "pass", f"The schema is at {plan['head']} already. {way['text']}", evidence)
     listed = "; ".join(map(_told, steps))

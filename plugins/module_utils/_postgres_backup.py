@@ -7,9 +7,13 @@ The password stays in the container's environment (PGPASSWORD), where the client
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.hsc.jit.plugins.module_utils._lease_keeper import has_ended, process_mark
 from ansible_collections.hsc.jit.plugins.module_utils._redis_backup import BackupProblem, checked, copy_in, first_bytes
 from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster
 
@@ -18,6 +22,12 @@ _LIVE = (*LOCAL, "-d", "hsc")
 _SCRATCH = ("-h", "/tmp", "-U", "hsc")  # noqa: S108 (the socket of a scratch server in its own pod)
 PSQL = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--field-separator=\t", "--set=ON_ERROR_STOP=1")
 _DONE = "pg_dump ended with "
+DUMP_SECONDS = 600  # after that nobody listens any more
+_SESSION = "hsc.jit-backup"
+_SESSIONS = """
+SELECT pid, application_name, extract(epoch FROM now() - backend_start)::int
+FROM pg_stat_activity WHERE application_name LIKE 'hsc.jit-backup%' AND usename = current_user
+"""
 _REVISION = """
 SELECT 'revision', coalesce((xpath('//version_num/text()',
   query_to_xml('SELECT version_num FROM public.alembic_version', false, false, '')))[1]::text, '')
@@ -46,7 +56,7 @@ SELECT pg_export_snapshot() AS moment \\gset
 \\o |cat >&2
 {_CENSUS}
 \\o
-\\! pg_dump {" ".join(_LIVE)} --format=custom --no-owner --snapshot="$HSC_MOMENT"; echo "{_DONE}$?" >&2
+\\! timeout {DUMP_SECONDS} pg_dump {" ".join(_LIVE)} --format=custom --no-owner --snapshot="$HSC_MOMENT"; echo "{_DONE}$?" >&2
 COMMIT;
 """
 
@@ -81,7 +91,9 @@ def revision(cluster: Cluster, pod: str, container: str) -> str:
 
 def dump(cluster: Cluster, pod: str, container: str, target: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Answers the facts of the very moment that the dump holds, twice: nothing lies between before and after."""
-    result = cluster.exec(pod, container, [*PSQL, *_LIVE, "--file=-"], stdin=_DUMP.encode(), stdout=target)
+    name = session_name(process_mark(os.getpid()))
+    script = f"SET application_name TO '{name}';\n\\setenv PGAPPNAME '{name}'\n{_DUMP}"
+    result = cluster.exec(pod, container, [*PSQL, *_LIVE, "--file=-"], stdin=script.encode(), stdout=target, timeout_seconds=DUMP_SECONDS)
     checked(result, f"{pod}: counting rows")
     ended = next((line for line in result.stderr.splitlines() if line.startswith(_DONE)), f"{_DONE}nothing")
     if ended != f"{_DONE}0":
@@ -91,6 +103,41 @@ def dump(cluster: Cluster, pod: str, container: str, target: Path) -> tuple[dict
         raise BackupProblem(f"{pod}: what pg_dump sent is not a dump ({target.stat().st_size} bytes).")
     counted = parse_census(result.stderr)
     return counted, counted
+
+
+def session_name(mark: str) -> str:
+    """What our sessions are called in the server: by it a later run knows whether the process that asked for the dump still lives."""
+    machine, _, process = mark.rpartition("/")[0].rpartition("/")
+    return f"{_SESSION} {_short(machine)} {process} {mark.rpartition('/')[2]}" if machine else _SESSION
+
+
+def is_left_over(name: str, age_seconds: int, mine: str, has_ended: Callable[[str], bool]) -> bool:
+    """Whether nobody waits for that session's dump. mine: this process' mark; another machine's is believed until its time is over."""
+    machine = mine.rpartition("/")[0].rpartition("/")[0]
+    match name.split():
+        case [_, where, process, started] if machine and where == _short(machine):
+            return has_ended(f"{machine}/{process}/{started}")
+    return age_seconds > DUMP_SECONDS
+
+
+def end_leftovers(cluster: Cluster, pod: str, container: str) -> list[str]:
+    """End the dumps of runs that were killed: their transactions stand in every migration's way. Answers ``pid 123, 40 s old`` of each.
+
+    Such a dump waits for ever for somebody to read it: a container's command does not end with the connection that asked for it.
+    """
+    command = [*PSQL, *_LIVE, "--command"]
+    rows = checked(cluster.exec(pod, container, [*command, _SESSIONS]), f"{pod}: sessions").decode().splitlines()
+    sessions = [(int(pid), name, int(age)) for pid, name, age in (row.split("\t") for row in rows)]
+    mine = process_mark(os.getpid())
+    left = [(pid, age) for pid, name, age in sessions if is_left_over(name, age, mine, has_ended)]
+    if left:
+        end = "; ".join(f"SELECT pg_terminate_backend({pid})" for pid, _ in left)
+        checked(cluster.exec(pod, container, [*command, end]), f"{pod}: ending sessions")
+    return [f"pid {pid}, {age} s old" for pid, age in left]
+
+
+def _short(machine: str) -> str:
+    return hashlib.sha256(machine.encode()).hexdigest()[:12]
 
 
 def restore(cluster: Cluster, pod: str, container: str, source: Path) -> None:

@@ -29,8 +29,9 @@ class Release:
     """One recorded release.
 
     images: {name: reference}; digest: of its whole set of objects; inventory: hash of its settings (`_settings.hashed`); restores: number
-    of the one it put back; owned: hash of the fields that we own of each object (by title) since it was applied. schema_class: of the
-    migrations since the release before it, empty if none ran.
+    of the one it put back; owned: hash of the fields that we own of each object (by title) since it was applied. schema_revision: what
+    its image was made for; schema_class: of the migrations since the release before it, empty if none ran; database: the revision at
+    which it was deployed, a newer one where the schema was ahead, empty if that is not known.
     """
 
     number: int
@@ -43,6 +44,7 @@ class Release:
     inventory: str = ""
     schema_revision: str = ""
     schema_class: str = ""
+    database: str = ""
     restores: int = 0
     owned: Mapping[str, str] = field(default_factory=dict)
     objects: Sequence[Object] = ()
@@ -100,10 +102,13 @@ def deployed(releases: Sequence[Release]) -> Release | None:
 
 
 def newer_schema(releases: Sequence[Release], revision: str, head: str) -> Release | None:
-    """The release that brought the schema to ``revision``, if code made for ``head`` runs on it: all migrations since only add.
+    """The release that says that code made for ``head`` runs on a schema of ``revision``, because all migrations between only add.
 
-    None: nobody recorded how it came there, or one of them does more than add.
+    It was deployed so itself, or it brought the schema there; the first outlives the history's limit. None: nobody recorded how the
+    schema came there, or one of the migrations does more than add.
     """
+    if ran := deployed([one for one in releases if (one.schema_revision, one.database) == (head, revision)]):
+        return ran
     brought = min((one for one in releases if one.schema_revision == revision), key=lambda one: one.number, default=None)
     if brought is None:
         return None

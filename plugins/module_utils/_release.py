@@ -163,14 +163,18 @@ class Engine:
         newest = self.current
         if newest and newest.digest == _record.set_digest(objects) and (not changes or newest.status == "started"):
             return self._at_schema(replace(newest, run=self.run)) if newest.status == "started" else newest
-        return self._at_schema(self._next(objects, self.context.params["images"], newest.schema_revision if newest else ""))
+        following = self._next(objects, self.context.params["images"], newest.schema_revision if newest else "")
+        return self._at_schema(replace(following, database=newest.database if newest else ""))
 
     def _at_schema(self, release: Release) -> Release:
         """With where this run's migration brought the schema; where none ran, as it is."""
         params = self.context.params
         if not params["schema_revision"]:
             return release
-        return replace(release, schema_revision=params["schema_revision"], schema_class=params["way_back"].get("class", ""))
+        way = params["way_back"]
+        return replace(
+            release, schema_revision=params["schema_revision"], schema_class=way.get("class", ""), database=way.get("database", "")
+        )
 
     def _next(self, objects: Sequence[Object], images: Mapping[str, str], schema: str, restores: int = 0) -> Release:
         return Release(

@@ -75,8 +75,8 @@ options:
     default: false
   way_back:
     description:
-      - What M(hsc.jit.schema_migrate) said that a failure leads to; V(previous) holds to it, V(present) records its class. Empty is the
-        code's way.
+      - What M(hsc.jit.schema_migrate) said that a failure leads to; V(previous) holds to it, V(present) records its class and the
+        database's revision. Empty is the code's way.
     type: dict
     default: {}
   inventory_hash:

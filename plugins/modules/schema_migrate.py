@@ -88,7 +88,8 @@ plan:
   returned: success
   type: dict
 way_back:
-  description: What a failure leads to - C(action) (C(code), C(restore) or C(hold)), C(class), C(applied), C(text), C(commands).
+  description: What a failure leads to - C(action) (C(code), C(restore) or C(hold)), C(class), C(applied), C(text), C(commands);
+    and C(database), the revision at which the new code will run.
   returned: always, empty if it was not found out
   type: dict
 revision:

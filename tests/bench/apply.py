@@ -26,9 +26,11 @@ from pathlib import Path
 import yaml
 from ansible_collections.hsc.jit.plugins.module_utils import _manifests
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
-from counting_proxy import counting
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from counting_proxy import counting, through  # noqa: E402
+
 BIN = Path(sys.executable).parent
 OURS, ITSELF = "hsc.jit.release", "of that, the module itself"
 SCENES = ("first", "unchanged", "a fifth changed")
@@ -189,18 +191,6 @@ def scenes(tool, objects, cluster, kubeconfig, note, own=None):
     return namespace
 
 
-def through(address):
-    """A kubeconfig for the proxy, which has the credentials."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": address}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "users": [{"name": "u", "user": {}}],
-    }
-
-
 def main():
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--set", default="product", help="product, or a number of ConfigMaps")
@@ -220,7 +210,7 @@ def main():
                 namespaces.append(scenes(tool, objects, cluster, given.kubeconfig, note, own))
             print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
         print(table(chosen, objects, times, requests, given.rounds), flush=True)  # counting takes as long again
-        with counting(given.kubeconfig) as (address, counted), tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        with counting(given.kubeconfig) as (address, counted, _), tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             yaml.safe_dump(through(address), file)
             file.flush()
             for tool in chosen:

@@ -101,31 +101,6 @@ def finishes(product, kubeconfig, folder, images, level):
     return freed
 
 
-@pytest.fixture(scope="module")
-def with_a_migration(product, kubeconfig, images, tmp_path_factory):
-    """Images of the product with one migration more; afterwards the release before it is there again, and its schema."""
-    folder = tmp_path_factory.mktemp("newer")
-    source = product_images.source(folder)
-    (source / "migrations/versions/0003_test_only.py").write_text(REVISION)
-    newer = {**images, "service": product_images.build(folder, images_source=str(source))["images"]["service"]}
-    sql(product, NOTED)
-    yield newer
-    sql(product, FORGOTTEN + TAKEN_BACK)
-    assert Deployment(folder, kubeconfig=kubeconfig, release_images=images, release_log_level="INFO").returncode == 0
-
-
-@pytest.mark.parametrize("word", ["hsc-jit-migrate", "Applying", "Load"])
-def test_a_migration_is_carried_out_once(product, kubeconfig, with_a_migration, level, tmp_path, seen, word):
-    sql(product, f"{TAKEN_BACK} DELETE FROM test_stamps;")
-    now = level()
-    cut = Interrupted(kubeconfig, tmp_path, with_a_migration, now, signal.SIGKILL, word=word)
-    assert cut.process.returncode == -signal.SIGKILL
-    freed = finishes(product, kubeconfig, tmp_path, with_a_migration, now)
-    assert sql(product, "SELECT revision FROM test_stamps") == "0003"
-    assert sql(product, "SELECT count(*) FROM information_schema.columns WHERE column_name = 'test_only'") == "1"
-    seen(f"kill -9 of a run with a migration at: {word}", "lease free", freed, 30, "the next run finished it; migrated exactly once")
-
-
 @pytest.mark.parametrize("word", MOMENTS)
 def test_kill_9_where_a_phase_is_at_work(product, kubeconfig, images, level, tmp_path, seen, word):
     now = level()
@@ -150,3 +125,28 @@ def test_a_signal_ends_it_and_the_next_run_goes_on(product, kubeconfig, images, 
     assert cut.process.returncode != 0
     freed = finishes(product, kubeconfig, tmp_path, images, now)
     seen(f"{how.name} to the run while it applies", "lease free", freed, 30, "the next run finished the release")
+
+
+@pytest.fixture(scope="module")
+def with_a_migration(product, kubeconfig, images, tmp_path_factory):
+    """Images of the product with one migration more; afterwards the release before it is there again, and its schema."""
+    folder = tmp_path_factory.mktemp("newer")
+    source = product_images.source(folder)
+    (source / "migrations/versions/0003_test_only.py").write_text(REVISION)
+    newer = {**images, "service": product_images.build(folder, images_source=str(source))["images"]["service"]}
+    sql(product, NOTED)
+    yield newer
+    sql(product, FORGOTTEN + TAKEN_BACK)
+    assert Deployment(folder, kubeconfig=kubeconfig, release_images=images, release_log_level="INFO").returncode == 0
+
+
+@pytest.mark.parametrize("word", ["hsc-jit-migrate", "Applying", "Load"])
+def test_a_migration_is_carried_out_once(product, kubeconfig, with_a_migration, level, tmp_path, seen, word):
+    sql(product, f"{TAKEN_BACK} DELETE FROM test_stamps;")
+    now = level()
+    cut = Interrupted(kubeconfig, tmp_path, with_a_migration, now, signal.SIGKILL, word=word)
+    assert cut.process.returncode == -signal.SIGKILL
+    freed = finishes(product, kubeconfig, tmp_path, with_a_migration, now)
+    assert sql(product, "SELECT revision FROM test_stamps") == "0003"
+    assert sql(product, "SELECT count(*) FROM information_schema.columns WHERE column_name = 'test_only'") == "1"
+    seen(f"kill -9 of a run with a migration at: {word}", "lease free", freed, 30, "the next run finished it; migrated exactly once")

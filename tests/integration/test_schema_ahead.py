@@ -3,6 +3,8 @@
 The revision is changed in its table, as a newer release would have left it.
 """
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _apply, _record
 from deployment import Deployment
@@ -50,8 +52,20 @@ def test_a_schema_that_only_grew_is_lived_with_and_nothing_is_migrated(product, 
     run = deploy(kubeconfig, images, tmp_path)
     assert run.returncode == 0, run.output[-3000:]
     (message,) = set(run.messages("MG-02", "pass"))
-    assert f"The database is at {NEWER}, not in this image ({ahead}): newer, by release {grown}, and allowed" in message
+    assert f"The database is at {NEWER}, not in this image ({ahead}): newer, and allowed by release {grown}'s record" in message
     assert any("Nothing was migrated" in one for one in run.messages("MG-01", "pass"))
     newest = _record.newest(_apply.read_releases(product))
     assert (newest.status, newest.schema_revision, len(newest.inventory)) == ("deployed", ahead, 64)
+    assert newest.database == NEWER
     assert sql(product, "SELECT version_num FROM alembic_version") == NEWER
+
+
+def test_it_is_lived_with_when_the_history_no_longer_says_how_it_grew(product, kubeconfig, images, ahead, tmp_path):
+    """The release that was deployed so says it itself."""
+    releases = _apply.read_releases(product)
+    newest = _record.newest(releases)
+    _apply.write_release(product, replace(newest, database=NEWER), releases)
+    run = Deployment(tmp_path, kubeconfig=kubeconfig, release_images=images, release_log_level="INFO")
+    assert run.returncode == 0, run.output[-3000:]
+    (message,) = set(run.messages("MG-02", "pass"))
+    assert f"allowed by release {newest.number}'s record" in message

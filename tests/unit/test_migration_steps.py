@@ -145,7 +145,7 @@ def test_an_image_older_than_a_schema_that_only_grew_is_deployed_and_nothing_is_
     jobs.records.append(_record.as_config_map(grown))
     outcome = steps(jobs, tmp_path).migrated()
     assert verdicts(outcome) == [("MG-02", "pass"), ("MG-01", "pass")]
-    assert "The database is at r9, not in this image (r0): newer, by release 5, and allowed" in outcome.findings[0].message
+    assert "The database is at r9, not in this image (r0): newer, and allowed by release 5's record" in outcome.findings[0].message
     assert outcome.facts["revision"] == "r0", "what the code was made for"
     assert len(jobs.started) == 1, "asked, not migrated"
 

@@ -65,6 +65,9 @@ EXPANDED = release(2, "withdrawn", schema_revision="b", schema_class="expand")
         ([release(1, schema_revision="a"), release(2, schema_revision="x", schema_class="contract"),
           release(3, schema_revision="b", schema_class="expand")], None),
         ([release(1, schema_revision="a")], None),
+        # How the schema came there is no longer in the history, but this code was deployed on it.
+        ([release(30, schema_revision="a", database="b"), release(31, "withdrawn", schema_revision="a", database="b")], 30),
+        ([release(30, schema_revision="a", database="a"), release(31, schema_revision="c", database="b")], None),
     ],
 )  # fmt: skip
 def test_code_that_is_older_than_the_schema_may_run_where_all_since_only_added(releases, wanted):

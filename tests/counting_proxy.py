@@ -8,10 +8,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
 
 
+def through(address):
+    """A kubeconfig for the proxy, which has the credentials."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": address}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+
+
 @contextmanager
 def counting(kubeconfig):
-    """(address, Counter of methods; WATCH counted by itself). For counting only: it makes every request slower."""
-    cluster, counted, lock = connect({"kubeconfig": kubeconfig}), Counter(), threading.Lock()
+    """(address, Counter of methods with WATCH by itself, what was to change something). It makes every request slower."""
+    cluster, counted, writes, lock = connect({"kubeconfig": kubeconfig}), Counter(), [], threading.Lock()
 
     class Forward(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -20,6 +32,8 @@ def counting(kubeconfig):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             with lock:
                 counted["WATCH" if "watch=true" in self.path else self.command] += 1
+                if self.command != "GET" and "dryRun=All" not in self.path and "accessreviews" not in self.path:
+                    writes.append(f"{self.command} {self.path}")
             kept = {
                 name: value for name, value in self.headers.items() if name.lower() not in ("host", "content-length", "accept-encoding")
             }
@@ -51,6 +65,6 @@ def counting(kubeconfig):
     server = Server(("127.0.0.1", 0), Forward)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", counted
+        yield f"http://127.0.0.1:{server.server_address[1]}", counted, writes
     finally:
         server.shutdown()
