@@ -5,6 +5,7 @@ import os
 import signal
 from types import SimpleNamespace
 
+import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.hsc.jit.plugins.action.lease import ActionModule
 from waiting import until
@@ -28,6 +29,7 @@ def killed(pipe):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # what forks here does nothing else
 def test_a_run_that_was_killed_is_still_the_one_that_is_named():
     mine, theirs = FORK.Pipe()
     run = FORK.Process(target=killed, args=(theirs,))

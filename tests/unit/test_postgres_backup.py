@@ -19,13 +19,14 @@ def test_a_session_is_called_by_what_asked_for_it_in_postgres_63_characters():
 @pytest.mark.parametrize(
     ("name", "age", "left"),
     [
-        (session_name(MINE), 3600, False),  # slow, and alive
+        (session_name(MINE), 3600, False),
         (session_name(GONE), 1, True),
         (session_name(OTHERS), DUMP_SECONDS, False),  # nobody here knows whether that process lives
         (session_name(OTHERS), DUMP_SECONDS + 1, True),
         ("hsc.jit-backup", 5, False),
         ("hsc.jit-backup", DUMP_SECONDS + 1, True),
     ],
+    ids=["slow and alive", "gone", "others", "others, late", "unnamed", "unnamed, late"],
 )
 def test_whose_dump_nobody_waits_for(name, age, left):
     assert is_left_over(name, age, MINE, has_ended) is left
