@@ -3,6 +3,7 @@
 The revision is changed in its table, as a newer release would have left it.
 """
 
+import secrets
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from deployment import Deployment
 from stores import sql
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-NEWER = "ffffffffffff"
+NEWER = secrets.token_hex(6)  # another one in each run: records remember what was lived with
 
 
 @pytest.fixture
