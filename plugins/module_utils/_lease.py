@@ -24,7 +24,7 @@ Standing = Literal["free", "mine", "ended", "expired", "held"]
 
 @dataclass(frozen=True)
 class Holder:
-    """Who asks. identity: ``user@host:pid/run``; process: the mark of _lease_keeper.process_mark, or an empty string."""
+    """Who asks. identity: ``user@host:pid/run``; process: the mark of _process_mark.process_mark, or an empty string."""
 
     identity: str
     process: str = ""

@@ -11,46 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._lease import RENEW_SECONDS, Keeper
+from ansible_collections.hsc.jit.plugins.module_utils._process_mark import has_ended
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
 
-_PROC = Path("/proc")
 _LOOK_SECONDS = 1.0
-
-
-def _started(pid: int, proc: Path) -> str:
-    """The start time of a living process in the kernel's ticks; empty if there is none: a number used again is another process."""
-    try:
-        fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
-
-
-def _machine(proc: Path) -> str:
-    """This boot of this machine and its process namespace: containers of equal host names do not see each other's processes."""
-    try:
-        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{(proc / 'self/ns/pid').stat().st_ino}"
-    except OSError:
-        return ""
-
-
-def process_mark(pid: int, proc: Path = _PROC) -> str:
-    """``boot/namespace/pid/start``; empty where the system has no /proc: there only the expiry frees a lease."""
-    machine, started = _machine(proc), _started(pid, proc)
-    return f"{machine}/{pid}/{started}" if machine and started else ""
-
-
-def has_ended(mark: str, proc: Path = _PROC) -> bool:
-    """True only if the process was of this machine and is gone. What cannot be known has not ended."""
-    machine, _, rest = mark.rpartition("/")[0].rpartition("/")
-    if not machine or machine != _machine(proc):
-        return False
-    return _started(int(rest), proc) != mark.rpartition("/")[2]
 
 
 def keep(keeper: Keeper, alive: Callable[[], bool], sleep: Callable[[float], None]) -> None:

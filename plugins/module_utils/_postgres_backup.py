@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils._lease_keeper import has_ended, process_mark
+from ansible_collections.hsc.jit.plugins.module_utils._process_mark import has_ended, process_mark, split
 from ansible_collections.hsc.jit.plugins.module_utils._redis_backup import BackupProblem, checked, copy_in, first_bytes
 from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster
 
@@ -107,13 +107,13 @@ def dump(cluster: Cluster, pod: str, container: str, target: Path) -> tuple[dict
 
 def session_name(mark: str) -> str:
     """What our sessions are called in the server: by it a later run knows whether the process that asked for the dump still lives."""
-    machine, _, process = mark.rpartition("/")[0].rpartition("/")
-    return f"{_SESSION} {_short(machine)} {process} {mark.rpartition('/')[2]}" if machine else _SESSION
+    machine, process, started = split(mark)
+    return f"{_SESSION} {_short(machine)} {process} {started}" if machine else _SESSION
 
 
 def is_left_over(name: str, age_seconds: int, mine: str, has_ended: Callable[[str], bool]) -> bool:
     """Whether nobody waits for that session's dump. mine: this process' mark; another machine's is believed until its time is over."""
-    machine = mine.rpartition("/")[0].rpartition("/")[0]
+    machine, _, _ = split(mine)
     match name.split():
         case [_, where, process, started] if machine and where == _short(machine):
             return has_ended(f"{machine}/{process}/{started}")

@@ -84,7 +84,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils import _lease, _lease_keeper, _preflight_window
+from ansible_collections.hsc.jit.plugins.module_utils import _lease, _lease_keeper, _preflight_window, _process_mark
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
 
 SPEC = {
@@ -107,7 +107,7 @@ def _user() -> str:
 def _holder(params: Any) -> _lease.Holder:
     of_run = params["run"] or (Path(params["journal"]).parent.name if params["journal"] else "run")
     pid = params["pid"] or 0
-    return _lease.Holder(f"{_user()}@{socket.gethostname()}:{pid}/{of_run}", _lease_keeper.process_mark(pid))
+    return _lease.Holder(f"{_user()}@{socket.gethostname()}:{pid}/{of_run}", _process_mark.process_mark(pid))
 
 
 def work(context: Context) -> Outcome:
@@ -115,7 +115,7 @@ def work(context: Context) -> Outcome:
     if params["duration_seconds"] < 3 * _lease.RENEW_SECONDS:
         raise Problem(f"duration_seconds is {params['duration_seconds']}; one lost renewal would end the lease.", "Set 15 or more.")
     slot = _lease.Slot(params["lease_namespace"], context.cluster.namespace, params["duration_seconds"])
-    keeper = _lease.Keeper(context.cluster, slot, _holder(params), context.now, context.sleep, _lease_keeper.has_ended)
+    keeper = _lease.Keeper(context.cluster, slot, _holder(params), context.now, context.sleep, _process_mark.has_ended)
     lease = {"namespace": slot.namespace, "name": slot.name, "holder": keeper.me.identity, "held": False}
     if params["state"] == "free":
         if not context.check_mode:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._lease import Holder, Keeper, Slot
-from ansible_collections.hsc.jit.plugins.module_utils._lease_keeper import has_ended
+from ansible_collections.hsc.jit.plugins.module_utils._process_mark import has_ended
 from playbook import ROOT, command, environment
 from waiting import until
 

@@ -1,8 +1,8 @@
 import os
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._lease_keeper import has_ended, process_mark
 from ansible_collections.hsc.jit.plugins.module_utils._postgres_backup import DUMP_SECONDS, is_left_over, session_name
+from ansible_collections.hsc.jit.plugins.module_utils._process_mark import has_ended, process_mark
 
 MINE = process_mark(os.getpid())
 GONE = f"{MINE.rpartition('/')[0].rpartition('/')[0]}/999999999/1"
