@@ -20,6 +20,11 @@ def through(address):
     }
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024  # helm opens hundreds of connections at once
+
+
 @contextmanager
 def counting(kubeconfig):
     """(address, Counter of methods with WATCH by itself, what was to change something). It makes every request slower."""
@@ -58,11 +63,7 @@ def counting(kubeconfig):
         def log_message(self, *_):
             pass
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 1024  # helm opens hundreds of connections at once
-
-    server = Server(("127.0.0.1", 0), Forward)
+    server = _Server(("127.0.0.1", 0), Forward)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", counted, writes

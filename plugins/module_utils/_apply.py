@@ -14,10 +14,10 @@ from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils import _discovery, _objects, _plan, _record
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._kinds import STAND_IN, defined
 from ansible_collections.hsc.jit.plugins.module_utils._manifests import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
 from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import STAND_IN, defined
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import STARTING
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
@@ -59,11 +59,12 @@ class Applier:
         if ending := _plan.ending(namespace):
             return [], [ending]
         stand_in = namespace is None
-        changes, findings = [Change("create", obj) for obj in candidates if self.kinds.is_coming(obj)], []
-        candidates = [obj for obj in candidates if not self.kinds.is_coming(obj)]
+        changes, findings = [], []
         answers = _discovery.in_parallel(lambda obj: self._try(obj, stand_in), candidates)
         for obj, answer in zip(candidates, answers, strict=True):
-            if isinstance(answer, ApiProblem):
+            if answer is None:
+                changes.append(Change("create", obj))
+            elif isinstance(answer, ApiProblem):
                 findings.append(_plan.refusal(obj, answer))
             elif change := _plan.change_of(obj, live.get(_objects.key(obj)), answer, self.field_manager):
                 changes.append(change)
@@ -77,7 +78,10 @@ class Applier:
         """What the release's record keeps, so that the next run knows without a request what nobody touched."""
         return {_objects.title(obj): _objects.ownership(self.live.get(_objects.key(obj)), self.field_manager) for obj in objects}
 
-    def _try(self, obj: Object, stand_in: bool) -> dict[str, Any] | ApiProblem:
+    def _try(self, obj: Object, stand_in: bool) -> dict[str, Any] | ApiProblem | None:
+        """The server's answer to a dry run; None where nobody can try it yet, because its kind comes with this set."""
+        if self.kinds.is_coming(obj):
+            return None
         body = copy.deepcopy(dict(obj))
         if stand_in and body["metadata"].get("namespace") == self.cluster.namespace:
             body["metadata"]["namespace"] = STAND_IN
@@ -123,11 +127,11 @@ class Applier:
         coming = defined(wave)
         for _ in range(_LOOKS):
             self.kinds.learn({version for version, _ in coming}, again=True)
-            if not (missing := [kind for _, kind in sorted(set(coming) - set(self.kinds.known))]):
+            if not (missing := set(coming) - set(self.kinds.known)):
                 return []
-            self.progress.say("Applying", detail=f"waiting until {', '.join(missing)} is served")
+            self.progress.say("Applying", detail=f"waiting until {', '.join(kind for _, kind in sorted(missing))} is served")
             self.sleep(_LOOK_SECONDS)
-        return [_plan.not_established(self.cluster.get(self.kinds.path(one))) for one in wave if one["kind"] == "CustomResourceDefinition"]
+        return [_plan.not_established(self.cluster.get(self.kinds.path(one))) for one in wave if missing & set(defined([one]))]
 
     def _apply_wave(self, wave: Sequence[Object]) -> list[Finding]:
         answers = _discovery.in_parallel(self._apply_one, wave)
@@ -139,6 +143,31 @@ class Applier:
         except ApiProblem as problem:
             return problem
         return None
+
+    def replace_stuck_pods(self, objects: Sequence[Object]) -> list[str]:
+        """Delete pods of StatefulSets that are not ready and not of the wanted revision: the controller would wait for them for ever."""
+        sets = [self._observed(obj["metadata"]["name"]) for obj in objects if obj["kind"] == "StatefulSet"]
+        revisions = [(one, revision) for one in sets if (revision := (one.get("status") or {}).get("updateRevision"))]
+        pods = self.cluster.list(self.cluster.namespaced("pods")) if revisions else []
+        stuck = [
+            pod["metadata"]["name"]
+            for one, revision in revisions
+            for pod in _objects.owned(pods, one)
+            if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") != revision and not _objects.is_ready(pod)
+        ]
+        for name in stuck:
+            self.cluster.delete(f"{self.cluster.namespaced('pods')}/{name}")
+        return stuck
+
+    def _observed(self, name: str) -> dict[str, Any]:
+        """The StatefulSet once its controller has seen its newest template; before, its status names the revision that is to go."""
+        path = f"{self.cluster.namespaced('statefulsets', '/apis/apps/v1')}/{name}"
+        for _ in range(_LOOKS):
+            found = self.cluster.find(path) or {}
+            if int((found.get("status") or {}).get("observedGeneration", 0)) >= int((found.get("metadata") or {}).get("generation", 0)):
+                break
+            self.sleep(_LOOK_SECONDS)
+        return found
 
     def secrets_to_write(self, values: Mapping[str, Mapping[str, str]]) -> list[Change]:
         """Which Secrets would be made or changed. Values are compared here and go nowhere else."""
@@ -199,33 +228,6 @@ def restart(cluster: Cluster, path: str, moment: str) -> None:
     """New pods for the workload at ``path``. The release owns no such annotation, so the next deployment changes nothing of it."""
     template = {"metadata": {"annotations": {RESTARTED: moment}}}
     cluster.patch_merge(path, {"spec": {"template": template}}, fieldManager="hsc.jit-operate")
-
-
-def replace_stuck_pods(cluster: Cluster, objects: Sequence[Object], sleep: Callable[[float], None]) -> list[str]:
-    """Delete pods of StatefulSets that are not ready and not of the wanted revision: the controller would wait for them for ever."""
-    sets = [_observed(cluster, obj["metadata"]["name"], sleep) for obj in objects if obj["kind"] == "StatefulSet"]
-    revisions = [(one, revision) for one in sets if (revision := (one.get("status") or {}).get("updateRevision"))]
-    pods = cluster.list(cluster.namespaced("pods")) if revisions else []
-    stuck = [
-        pod["metadata"]["name"]
-        for one, revision in revisions
-        for pod in _objects.owned(pods, one)
-        if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") != revision and not _objects.is_ready(pod)
-    ]
-    for name in stuck:
-        cluster.delete(f"{cluster.namespaced('pods')}/{name}")
-    return stuck
-
-
-def _observed(cluster: Cluster, name: str, sleep: Callable[[float], None]) -> dict[str, Any]:
-    """The StatefulSet once its controller has seen its newest template; before, its status names the revision that is to go."""
-    path = f"{cluster.namespaced('statefulsets', '/apis/apps/v1')}/{name}"
-    for _ in range(_LOOKS):
-        found = cluster.find(path) or {}
-        if int((found.get("status") or {}).get("observedGeneration", 0)) >= int((found.get("metadata") or {}).get("generation", 0)):
-            break
-        sleep(_LOOK_SECONDS)
-    return found
 
 
 def retry_backed_off_pods(cluster: Cluster) -> list[str]:

@@ -101,12 +101,20 @@ class Backup:
 
     def _end_leftovers(self, pod: str) -> None:
         try:
-            ended = _postgres_backup.end_leftovers(self.cluster, pod, "postgres")
+            left = _postgres_backup.leftovers(self.cluster, pod, "postgres")
         except FAILURES:
             return  # the dump will say what is wrong with that server
-        if ended:
-            message = f"Ended the dump that a killed run had left in {pod} ({'; '.join(ended)}): it would have held up every migration."
-            self.findings.append(Finding("BK-02", "warn", message, {"sessions": ended}, "Nothing; the next one is taken now."))
+        if not left:
+            return
+        sessions = list(left.values())
+        message = f"Ended the dump that a killed run had left in {pod} ({'; '.join(sessions)}): it would have held up every migration."
+        step = "Nothing; the next one is taken now."
+        try:
+            _postgres_backup.end_sessions(self.cluster, pod, "postgres", left)
+        except FAILURES as error:
+            message = f"A killed run left a dump in {pod} ({'; '.join(sessions)}) that could not be ended: {error}"
+            step = f"It holds up every migration. End it in the server: SELECT pg_terminate_backend({next(iter(left))})."
+        self.findings.append(Finding("BK-02", "warn", message, {"sessions": sessions}, step))
 
     def _dump(self, kind: str, pod: str, path: Path) -> Artefact:
         self.progress.say(f"Backing up {TITLES[kind]}", detail=pod)

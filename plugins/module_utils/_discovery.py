@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ansible_collections.hsc.jit.plugins.module_utils._kinds import STAND_IN, Kind, Resource, defined, prefix, served
 from ansible_collections.hsc.jit.plugins.module_utils._manifests import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._module import Problem
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, key, title
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import STAND_IN, Kind, Resource, defined, prefix, served
 from ansible_collections.hsc.jit.plugins.module_utils._target import POOL_SIZE, ApiProblem, Cluster
 
 OURS = ",".join(f"{name}={value}" for name, value in sorted(PART_OF.items()))

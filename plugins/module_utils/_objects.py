@@ -24,6 +24,13 @@ def title(obj: Object) -> str:
     return f"{obj['kind']} {obj['metadata']['name']}"
 
 
+def at(obj: Any, path: str) -> Any:
+    """The value at a dotted path; None where it ends."""
+    for name in path.split("."):
+        obj = obj.get(name) if isinstance(obj, Mapping) else None
+    return obj
+
+
 def key(obj: Object) -> tuple[str, str, str]:
     """Group, kind and name: what makes an object one and the same, whichever version of the API it is read in."""
     return str(obj.get("apiVersion") or "").rpartition("/")[0], obj["kind"], obj["metadata"]["name"]

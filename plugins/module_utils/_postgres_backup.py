@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -120,20 +120,20 @@ def is_left_over(name: str, age_seconds: int, mine: str, has_ended: Callable[[st
     return age_seconds > DUMP_SECONDS
 
 
-def end_leftovers(cluster: Cluster, pod: str, container: str) -> list[str]:
-    """End the dumps of runs that were killed: their transactions stand in every migration's way. Answers ``pid 123, 40 s old`` of each.
+def leftovers(cluster: Cluster, pod: str, container: str) -> dict[int, str]:
+    """``{pid: "pid 123, 40 s old"}`` of the dumps of runs that were killed: their transactions stand in every migration's way.
 
     Such a dump waits for ever for somebody to read it: a container's command does not end with the connection that asked for it.
     """
-    command = [*PSQL, *_LIVE, "--command"]
-    rows = checked(cluster.exec(pod, container, [*command, _SESSIONS]), f"{pod}: sessions").decode().splitlines()
+    rows = checked(cluster.exec(pod, container, [*PSQL, *_LIVE, "--command", _SESSIONS]), f"{pod}: sessions").decode().splitlines()
     sessions = [(int(pid), name, int(age)) for pid, name, age in (row.split("\t") for row in rows)]
     mine = process_mark(os.getpid())
-    left = [(pid, age) for pid, name, age in sessions if is_left_over(name, age, mine, has_ended)]
-    if left:
-        end = "; ".join(f"SELECT pg_terminate_backend({pid})" for pid, _ in left)
-        checked(cluster.exec(pod, container, [*command, end]), f"{pod}: ending sessions")
-    return [f"pid {pid}, {age} s old" for pid, age in left]
+    return {pid: f"pid {pid}, {age} s old" for pid, name, age in sessions if is_left_over(name, age, mine, has_ended)}
+
+
+def end_sessions(cluster: Cluster, pod: str, container: str, pids: Iterable[int]) -> None:
+    end = "; ".join(f"SELECT pg_terminate_backend({pid})" for pid in pids)
+    checked(cluster.exec(pod, container, [*PSQL, *_LIVE, "--command", end]), f"{pod}: ending sessions")
 
 
 def _short(machine: str) -> str:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ansible_collections.hsc.jit.plugins.module_utils import (
+    _kinds,
     _nodes,
     _permissions,
     _plan,
@@ -29,8 +30,9 @@ from ansible_collections.hsc.jit.plugins.module_utils import (
 )
 from ansible_collections.hsc.jit.plugins.module_utils._api_problem import not_looked_at
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, worst
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import Kind, Resource
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import claims_mounted, of_kind, title, workloads
+from ansible_collections.hsc.jit.plugins.module_utils._kinds import Kind, Resource
+from ansible_collections.hsc.jit.plugins.module_utils._objects import title
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import claims_mounted, of_kind, workloads
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import POOL_SIZE, ApiProblem, Cluster
 
@@ -108,7 +110,7 @@ def look(cluster: Cluster, asked: Asked, progress: Progress) -> list[Finding]:
 def _orient(one: Look) -> None:
     """Which kinds the server serves, whether the namespace is there, and what several rows look at."""
     versions = sorted({obj["apiVersion"] for obj in one.asked.objects})
-    calls: dict[str, Callable[[], Any]] = {version: partial(one.cluster.find, _preflight_dry_run.prefix(version)) for version in versions}
+    calls: dict[str, Callable[[], Any]] = {version: partial(one.cluster.find, _kinds.prefix(version)) for version in versions}
     calls["namespace"] = partial(one.cluster.find, f"/api/v1/namespaces/{one.cluster.namespace}")
     calls["nodes"] = partial(one.cluster.list, "/api/v1/nodes")
     calls["pods"] = partial(one.cluster.list, "/api/v1/pods", fieldSelector=_LIVING)
@@ -119,8 +121,8 @@ def _orient(one: Look) -> None:
     one.namespace_exists = may_not_say or _value(namespace) is not None
     one.ending = None if may_not_say else _plan.ending(_value(namespace))
     for version, answer in answers.items():
-        one.kinds |= _preflight_dry_run.served(version, _value(answer) or {})
-    one.coming = {kind: resource for kind, resource in _preflight_dry_run.defined(one.asked.objects).items() if kind not in one.kinds}
+        one.kinds |= _kinds.served(version, _value(answer) or {})
+    one.coming = {kind: resource for kind, resource in _kinds.defined(one.asked.objects).items() if kind not in one.kinds}
 
 
 def _row(check: Callable[[Look], list[Finding]], row: str, one: Look) -> list[Finding]:
@@ -185,9 +187,9 @@ def _pf03(one: Look) -> list[Finding]:
     trials: dict[int, Callable[[], Any]] = {}
     pods: dict[int, Callable[[], Any]] = {}
     for number, obj in enumerate(asked.objects):
-        resource = one.kinds.get(_kind(obj))
         if _kind(obj) in one.coming:
             continue
+        resource = one.kinds.get(_kind(obj))
         if resource is None:
             unserved = f"this cluster does not serve {obj['kind']} of {obj['apiVersion']}."
             refused.append(_preflight_dry_run.Refused(title(obj), obj, unserved))

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._objects import at
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import (
     Workload,
-    at,
     labels_match,
     of_kind,
     quantity,

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, Verdict
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import Workload, at, labels_match, of_kind, title, workloads
+from ansible_collections.hsc.jit.plugins.module_utils._objects import at, title
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import Workload, labels_match, of_kind, workloads
 
 Objects = Sequence[Mapping[str, Any]]
 _POLICY = re.compile(r"^\s*(?:--)?maxmemory-policy\s+(\S+)", re.MULTILINE)

@@ -9,8 +9,8 @@ from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._api_problem import ApiProblem, not_looked_at
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
-from ansible_collections.hsc.jit.plugins.module_utils._objects import may_go_first
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import at, labels_match, of_kind, title
+from ansible_collections.hsc.jit.plugins.module_utils._objects import at, may_go_first, title
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import labels_match, of_kind
 
 Objects = Sequence[Mapping[str, Any]]
 _HOSTNAME = "kubernetes.io/hostname"

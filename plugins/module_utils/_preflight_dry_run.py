@@ -10,54 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
-from ansible_collections.hsc.jit.plugins.module_utils._objects import may_go_first
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import Workload, at, title
+from ansible_collections.hsc.jit.plugins.module_utils._kinds import STAND_IN, Resource
+from ansible_collections.hsc.jit.plugins.module_utils._objects import at, may_go_first, title
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import Workload
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
 
-STAND_IN = "default"  # where namespaced objects are tried while their own namespace does not exist
 _FORBIDDEN = re.compile(r"cannot (patch|create) resource")  # the authorizer's words; an admission rule uses others
-
 _MISSPELT = re.compile("failed to create typed patch object")  # an unknown field, which the server calls its own error (HTTP 500)
-
-
-@dataclass(frozen=True)
-class Resource:
-    """How the API server serves a kind. prefix: ``/apis/apps/v1``."""
-
-    prefix: str
-    group: str
-    plural: str
-    namespaced: bool
-
-    def path(self, namespace: str, name: str) -> str:
-        return f"{self.prefix}/namespaces/{namespace}/{self.plural}/{name}" if self.namespaced else f"{self.prefix}/{self.plural}/{name}"
-
-
-Kind = tuple[str, str]  # apiVersion, kind
-
-
-def prefix(api_version: str) -> str:
-    return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-
-
-def served(api_version: str, answer: Mapping[str, Any]) -> dict[Kind, Resource]:
-    """The kinds of an APIResourceList; subresources left out."""
-    group = api_version.rpartition("/")[0]
-    return {
-        (api_version, one["kind"]): Resource(prefix(api_version), group, one["name"], one["namespaced"])
-        for one in answer.get("resources") or []
-        if "/" not in one["name"]
-    }
-
-
-def defined(objects: Sequence[Mapping[str, Any]]) -> dict[Kind, Resource]:
-    """The kinds that the CustomResourceDefinitions among ``objects`` bring; of a malformed one none, which its dry run will tell."""
-    found = {}
-    for obj in (one for one in objects if one["kind"] == "CustomResourceDefinition"):
-        group, kind, plural = at(obj, "spec.group"), at(obj, "spec.names.kind"), at(obj, "spec.names.plural")
-        for version in (f"{group}/{at(one, 'name')}" for one in at(obj, "spec.versions") or () if at(one, "served") and kind and plural):
-            found[version, kind] = Resource(prefix(version), str(group), plural, at(obj, "spec.scope") == "Namespaced")
-    return found
 
 
 def trial(obj: Mapping[str, Any], resource: Resource, namespace: str, namespace_exists: bool) -> tuple[str, dict[str, Any]]:

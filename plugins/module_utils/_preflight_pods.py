@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from ansible_collections.hsc.jit.plugins.module_utils._objects import at, title
+
 _TEMPLATE_PATHS = {"Pod": "spec", "CronJob": "spec.jobTemplate.spec.template.spec"} | dict.fromkeys(
     ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), "spec.template.spec"
 )
@@ -33,18 +35,6 @@ class Workload:
         for field in ("initContainers", "containers"):
             for number, container in enumerate(self.spec.get(field) or []):
                 yield f"{self.path}.{field}[{number}]", container
-
-
-def title(obj: Mapping[str, Any]) -> str:
-    """``Deployment hsc-jit-backend``"""
-    return f"{obj['kind']} {obj['metadata']['name']}"
-
-
-def at(obj: Any, path: str) -> Any:
-    """The value at a dotted path; None where it ends."""
-    for name in path.split("."):
-        obj = obj.get(name) if isinstance(obj, Mapping) else None
-    return obj
 
 
 def of_kind(objects: Iterable[Mapping[str, Any]], *kinds: str) -> list[Mapping[str, Any]]:

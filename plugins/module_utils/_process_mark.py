@@ -15,6 +15,11 @@ def process_mark(pid: int, proc: Path = _PROC) -> str:
     return f"{machine}/{pid}/{started}" if machine and started else ""
 
 
+def is_missing(pid: int, proc: Path = _PROC) -> bool:
+    """Whether this machine can tell that there is no such process."""
+    return bool(_machine(proc)) and not _started(pid, proc)
+
+
 def split(mark: str) -> tuple[str, str, str]:
     """(machine, pid, start); three empty texts for an empty mark."""
     machine, pid, start = mark.rsplit("/", 2) if mark else ("", "", "")

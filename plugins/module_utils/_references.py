@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import Workload, at, title, workloads
+from ansible_collections.hsc.jit.plugins.module_utils._objects import at, title
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import Workload, workloads
 
 Target = tuple[str, str]  # kind, name
 PLURALS = {

@@ -43,7 +43,9 @@ class Engine:
         self.releases = _apply.read_releases(self.cluster)
         self.current = _record.newest(self.releases)
         owned = self.current.owned if self.current else {}
-        self.applier = _apply.Applier(self.cluster, params["field_manager"], params["force_conflicts"], self.context.progress, owned)
+        self.applier = _apply.Applier(
+            self.cluster, params["field_manager"], params["force_conflicts"], self.context.progress, owned, sleep=self.context.sleep
+        )
         self.run = params["run"] or (Path(params["journal"]).parent.name if params["journal"] else "")
 
     def planned(self) -> Outcome:
@@ -107,11 +109,12 @@ class Engine:
         if findings or self.context.check_mode:
             return self._outcome(changes if not findings else [], [*kept, *(findings or [self._told(changes)])])
         withdrawn, latest = self.current, self._next(target.objects, target.images, target.schema_revision, target.number)
-        latest = replace(latest, inventory=target.inventory)
+        only_adds = way_back.get("class") == "expand"  # else that it starts on this schema proves nothing for the next time
+        latest = replace(latest, inventory=target.inventory, database=way_back.get("database", "") if only_adds else "")
         self._write(latest)
         findings = self.applier.apply(changes)
         if not findings:
-            _apply.replace_stuck_pods(self.cluster, target.objects, self.context.sleep)
+            self.applier.replace_stuck_pods(target.objects)
             findings = self._wait(target.objects)
         seconds = round(self.context.monotonic() - started, 1)
         if good(findings):

@@ -129,6 +129,8 @@ def work(context: Context) -> Outcome:
     if context.check_mode:
         what, found = keeper.look()
         return Outcome(findings=[_lease.finding(what, found, slot, keeper.me, context.now()), *findings], facts={"lease": lease})
+    if params["pid"] and _process_mark.is_missing(params["pid"]):  # killed while this task was on its way
+        raise Problem(f"pid {params['pid']}: the run has ended, so nobody would give the lease back.", "Start the playbook again.")
     finding, keep = keeper.take()
     if keep:
         _lease_keeper.start(keeper, keeper.me.process)

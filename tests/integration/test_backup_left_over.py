@@ -37,12 +37,13 @@ def test_what_a_killed_run_left_is_ended(product, backup):
     backup.kill()
     backup.join()
     assert int(sql(product, SESSIONS)) == 2, "the server does not notice by itself"
-    ended = _postgres_backup.end_leftovers(product, PODS["postgres"], "postgres")
-    assert len(ended) == 2
+    left = _postgres_backup.leftovers(product, PODS["postgres"], "postgres")
+    assert len(left) == 2
+    _postgres_backup.end_sessions(product, PODS["postgres"], "postgres", left)
     until(lambda: int(sql(product, SESSIONS)) == 0, 10)
 
 
 def test_a_dump_whose_run_lives_is_left_alone(product, backup):
-    assert _postgres_backup.end_leftovers(product, PODS["postgres"], "postgres") == []
+    assert _postgres_backup.leftovers(product, PODS["postgres"], "postgres") == {}
     backup.join(60)
     assert backup.exitcode == 0

@@ -117,6 +117,19 @@ def test_a_run_whose_keeper_was_lost_too_is_replaced_at_once(cluster, slot, play
     assert time.monotonic() - began < 3
 
 
+def test_a_run_that_was_killed_on_the_way_takes_no_lease(cluster, kubeconfig, slot, tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    mine = PLAYBOOK.replace('run: "%s"', f'run: "%s", pid: {gone.pid}')
+    playbook = tmp_path / "gone.yml"
+    playbook.write_text(mine % (kubeconfig, slot.release, slot.namespace, "gone", tmp_path, 0))
+    line = command(playbook, "-c", "local", inventory="localhost,", ansible_python_interpreter=sys.executable)
+    run = subprocess.run(line, check=False, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert f"pid {gone.pid}: the run has ended" in run.stdout
+    assert holder(cluster, slot) is None
+
+
 def test_a_run_that_ends_gives_the_lease_back(cluster, slot, play):
     with play("short", seconds=0) as (process, result):
         process.communicate(timeout=30)

@@ -56,6 +56,18 @@ def test_a_dump_that_is_none_is_refused(tmp_path, result, sent, said):
         _postgres_backup.dump(Pods({"psql": result}, sent), "pod", "postgres", tmp_path / "dump")
 
 
+def test_a_killed_runs_dump_that_cannot_be_ended_is_told():
+    sessions = ExecResult(0, f"71\thsc.jit-backup\t{_postgres_backup.DUMP_SECONDS + 1}\n".encode(), "")
+    psql = " ".join([*_postgres_backup.PSQL, "-h 127.0.0.1 -U hsc -d hsc --command"])
+    pods = Pods({f"{psql} SELECT": ExecResult(1, b"", "ERROR: must be a superuser"), psql: sessions})
+    backup = _backup.Backup(pods, Progress(), {})
+    backup._end_leftovers("hsc-jit-postgres-0")
+    (finding,) = backup.findings
+    assert (finding.id, finding.verdict) == ("BK-02", "warn")
+    assert "could not be ended" in finding.message and "must be a superuser" in finding.message
+    assert "SELECT pg_terminate_backend(71)" in finding.next_step
+
+
 REDIS = {
     "redis-cli SET": ExecResult(0, b"OK\n", ""),
     "redis-cli --raw EVAL": ExecResult(0, b"0\nkeys.string\n3\nsample\n\n", ""),

@@ -1,21 +1,11 @@
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import Refused, Resource, check, pod_of, served, trial
+from ansible_collections.hsc.jit.plugins.module_utils._kinds import Resource
+from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import Refused, check, pod_of, trial
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import workloads
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
 
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "hsc-jit"}}
 CONFIGMAPS, NAMESPACES = Resource("/api/v1", "", "configmaps", True), Resource("/api/v1", "", "namespaces", False)
-
-
-def test_kinds_are_what_the_server_serves():
-    answer = {
-        "resources": [
-            {"name": "deployments", "kind": "Deployment", "namespaced": True},
-            {"name": "deployments/status", "kind": "Deployment", "namespaced": True},
-        ]
-    }
-    assert served("apps/v1", answer) == {("apps/v1", "Deployment"): Resource("/apis/apps/v1", "apps", "deployments", True)}
-    assert served("v1", {"resources": [{"name": "pods", "kind": "Pod", "namespaced": True}]})[("v1", "Pod")].prefix == "/api/v1"
 
 
 def test_an_object_is_tried_where_it_will_be():

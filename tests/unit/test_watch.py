@@ -2,7 +2,7 @@
 
 from ansible_collections.hsc.jit.plugins.module_utils import _watch
 from ansible_collections.hsc.jit.plugins.module_utils._discovery import Kinds
-from ansible_collections.hsc.jit.plugins.module_utils._preflight_dry_run import Resource
+from ansible_collections.hsc.jit.plugins.module_utils._kinds import Resource
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._watch import Watch
