@@ -38,7 +38,7 @@ def proxy_url(path: str, context: str | None) -> str:
 
 
 def ended(configuration: Any, now: datetime) -> str:
-    """What to say of a client certificate that is valid no more, or not yet; empty if it is valid or there is none."""
+    """What to say of a client certificate that is valid no more, or not yet, and what to do; empty if it is valid or there is none."""
     if not configuration.cert_file:
         return ""
     from cryptography import x509
@@ -47,9 +47,10 @@ def ended(configuration: Any, now: datetime) -> str:
     name = certificate.subject.rfc4514_string()
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now > end:
-        return f"the client certificate of {name} ended at {end:%Y-%m-%d %H:%M} UTC"
+        return f"the client certificate of {name} ended at {end:%Y-%m-%d %H:%M} UTC. Renew it, or use another context (release_context)."
     if now < begin:
-        return f"the client certificate of {name} begins at {begin:%Y-%m-%d %H:%M} UTC, and this machine's clock says {now:%Y-%m-%d %H:%M}"
+        clocks = f"begins at {begin:%Y-%m-%d %H:%M} UTC, and this machine's clock says {now:%Y-%m-%d %H:%M}"
+        return f"the client certificate of {name} {clocks}. Set the clock (timedatectl, chronyc tracking), or wait until then."
     return ""
 
 

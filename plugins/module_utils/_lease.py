@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
@@ -118,6 +118,10 @@ class Keeper:
     sleep: Callable[[float], None]
     ended: Callable[[str], bool]
 
+    def server_time(self) -> datetime:
+        """By the API server's clock, as its last answer told it: a runner whose clock is ahead must not keep a lease for hours."""
+        return self.now() - timedelta(seconds=self.cluster.clock_skew)
+
     @property
     def _collection(self) -> str:
         return self.cluster.namespaced("leases", "/apis/coordination.k8s.io/v1", self.slot.namespace)
@@ -128,7 +132,7 @@ class Keeper:
     def look(self) -> tuple[Standing, dict[str, Any] | None]:
         """An expired lease is looked at for one renewal more: clocks of two machines differ, a renewed Lease does not lie."""
         lease = self.read()
-        what = standing(lease, self.me, self.now(), self.ended)
+        what = standing(lease, self.me, self.server_time(), self.ended)
         if what == "expired":
             self.sleep(RENEW_SECONDS + 1)
             again = self.read()
@@ -140,10 +144,10 @@ class Keeper:
         """PF-90, and whether a process that renews must be started: not if this run's own is at work."""
         for _ in range(_ATTEMPTS):
             what, lease = self.look()
-            verdict = finding(what, lease, self.slot, self.me, self.now())
+            verdict = finding(what, lease, self.slot, self.me, self.server_time())
             if what == "held":
                 return verdict, False
-            kept = what == "mine" and seconds_since_renewal(lease or {}, self.now()) < 2 * RENEW_SECONDS
+            kept = what == "mine" and seconds_since_renewal(lease or {}, self.server_time()) < 2 * RENEW_SECONDS
             try:
                 self._write(lease, self.me)
                 return verdict, not kept
@@ -164,7 +168,7 @@ class Keeper:
         """False if it is not ours. The run and the process that renews for it both write: the slower of the two looks again."""
         for _ in range(_ATTEMPTS):
             lease = self.read()
-            if standing(lease, self.me, self.now(), self.ended) != "mine":
+            if standing(lease, self.me, self.server_time(), self.ended) != "mine":
                 return False
             try:
                 self._write(lease, holder)
@@ -178,7 +182,7 @@ class Keeper:
         return ApiProblem(409, "Conflict", f"Lease {self.slot.namespace}/{self.slot.name} changed {_ATTEMPTS} times while it was written")
 
     def _write(self, lease: Mapping[str, Any] | None, me: Holder | None) -> None:
-        new = body(lease, self.slot, me, self.now())
+        new = body(lease, self.slot, me, self.server_time())
         if lease is None:
             self.cluster.create(self._collection, new)
         else:

@@ -8,6 +8,7 @@ it never sees AnsibleModule. ``changed`` is ``before != after`` for every module
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ RUN_SPEC: dict[str, Any] = {
     "waivers": {"type": "list", "elements": "dict", "default": []},
     "progress_file": {"type": "path"},
 }
+
+
+_SHOWN = 4000  # characters
 
 
 class Problem(Exception):
@@ -83,11 +87,19 @@ def run(spec: Mapping[str, Any], work: Callable[[Context], Outcome], *, cluster:
         failure = _failure(error)
     result = _result(outcome, module.params["fail_on"], failure, module._diff)
     result["seconds"] = round(time.monotonic() - started, 3)
+    result["invocation"] = {"module_args": {option: shown(value) for option, value in module.params.items()}}
     if module.params["journal"]:
         _record(Path(module.params["journal"]), name, module.check_mode, outcome, result)
     if "msg" in result:
         module.fail_json(**result)
     module.exit_json(**result)
+
+
+def shown(value: Any) -> Any:
+    """An option's value as the result tells it. A whole set of manifests in each task's event is too much for those who store events."""
+    if isinstance(value, list | dict) and len(json.dumps(value, default=str)) > _SHOWN:
+        return f"({len(value)} elements, not shown)"
+    return value
 
 
 def _failure(error: Exception) -> dict[str, Any]:

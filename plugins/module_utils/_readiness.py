@@ -215,7 +215,10 @@ def _job(obj: Object, world: World) -> State:
     failed = next((one for kind in ("Failed", "FailureTarget") if (one := _condition(obj, kind)).get("status") == "True"), None)
     if failed:
         worst = _of_pods(pods, world, done, total, "")
-        reason = f"{failed.get('reason')}: {failed.get('message')}" + (f" ({worst.reason})" if worst.reason else "")
+        # a pod that fails by itself stays with its log until its Job goes
+        gone = failed.get("reason") == "BackoffLimitExceeded" and all(pod["metadata"].get("deletionTimestamp") for pod in pods)
+        why = "its pod was deleted while it worked, or lost with its node" if gone else worst.reason
+        reason = f"{failed.get('reason')}: {failed.get('message')}" + (f" ({why})" if why else "")
         return State("failed", reason, "Read the pod's log; correct the cause and run again.", done, total, 0.0, worst.pod, worst.container)
     if message := world.last_event(obj, "FailedCreate"):
         return State("failed", f"pods cannot be made: {message}", _QUOTA, done, total, grace=2.0)

@@ -245,7 +245,7 @@ def _as_kubectl(settings: Any, path: str | None, context: str | None) -> None:
         files = path or os.environ.get("KUBECONFIG") or "~/.kube/config"
         settings.proxy = _connection.proxy_url(files, context) or settings.proxy
         if problem := _connection.ended(settings, datetime.now(UTC)):
-            raise ValueError(f"kubeconfig {files}: {problem}. Renew it, or use another context (release_context).")
+            raise ValueError(f"kubeconfig {files}: {problem}")
 
 
 def _in_pod() -> bool:

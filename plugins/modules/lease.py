@@ -80,7 +80,6 @@ findings:
 import getpass
 import os
 import socket
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +123,10 @@ def work(context: Context) -> Outcome:
     window = params["window"] and _preflight_window.parse(params["window"])
     if window:
         keeper.read()  # the answer tells the server's time, by which the window is judged
-    server_time = context.now() - timedelta(seconds=context.cluster.clock_skew)
-    findings = [_preflight_window.check(window, server_time)] if window else []
+    findings = [_preflight_window.check(window, keeper.server_time())] if window else []
     if context.check_mode:
         what, found = keeper.look()
-        return Outcome(findings=[_lease.finding(what, found, slot, keeper.me, context.now()), *findings], facts={"lease": lease})
+        return Outcome(findings=[_lease.finding(what, found, slot, keeper.me, keeper.server_time()), *findings], facts={"lease": lease})
     if params["pid"] and _process_mark.is_missing(params["pid"]):  # killed while this task was on its way
         raise Problem(f"pid {params['pid']}: the run has ended, so nobody would give the lease back.", "Start the playbook again.")
     finding, keep = keeper.take()

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _drift
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from ansible_collections.hsc.jit.plugins.module_utils._scratch import SCRATCH
 from deployment import SHORT_LOAD, Deployment
 from playbook import start
 from stores import sql
@@ -60,18 +61,19 @@ TAKEN_BACK = "ALTER TABLE documents DROP COLUMN IF EXISTS test_only; UPDATE alem
 
 
 class Interrupted:
-    """One run of deploy.yml that is ended when it says a word, or after a while."""
+    """One run of deploy.yml that is ended when it says a word, or after a while. how: a signal, or what is done with the process."""
 
     def __init__(self, kubeconfig, folder, images, level, how, word="", seconds=0.0):
+        end = how if callable(how) else lambda process: process.send_signal(how)
         values = {"release_evidence_dir": str(folder), "verify_load": SHORT_LOAD, "release_images": images, "release_log_level": level}
         self.process = start("deploy.yml", kubeconfig=kubeconfig, **values)
         self.lines, began = [], time.monotonic()
         if seconds:
-            threading.Timer(seconds, self.process.send_signal, [how]).start()
+            threading.Timer(seconds, end, [self.process]).start()
         for line in self.process.stdout:
             self.lines.append(line)
             if word and word in line:
-                self.process.send_signal(how)
+                end(self.process)
                 word = ""
         self.process.wait()
         self.seconds = time.monotonic() - began
@@ -125,6 +127,26 @@ def test_a_signal_ends_it_and_the_next_run_goes_on(product, kubeconfig, images, 
     assert cut.process.returncode != 0
     freed = finishes(product, kubeconfig, tmp_path, images, now)
     seen(f"{how.name} to the run while it applies", "lease free", freed, 30, "the next run finished the release")
+
+
+def scratch_pods(product):
+    return product.list(product.namespaced("pods"), labelSelector=f"app={SCRATCH}")
+
+
+def test_a_job_that_is_cancelled_while_it_proves_its_backup(product, kubeconfig, images, level, tmp_path):
+    """As AWX does it: SIGTERM, and SIGKILL ten seconds later."""
+    now, killers = level(), []
+
+    def cancelled(process):
+        process.terminate()
+        killers.append(threading.Timer(10, process.kill))
+        killers[0].start()
+
+    cut = Interrupted(kubeconfig, tmp_path, images, now, cancelled, word="Restoring PostgreSQL")
+    killers[0].cancel()
+    assert cut.process.returncode != 0
+    finishes(product, kubeconfig, tmp_path, images, now)
+    until(lambda: not scratch_pods(product), 10)
 
 
 @pytest.fixture(scope="module")

@@ -133,6 +133,13 @@ def test_a_clock_that_is_ahead_does_not_take_a_lease_that_is_renewed(keeper, clu
     assert keeper(ANN).take()[0].verdict == "fail"
 
 
+def test_a_runner_whose_clock_is_ahead_writes_the_servers_time(keeper, cluster, clock):
+    """Else nobody could take the lease for hours, if that machine were lost."""
+    cluster.clock_skew = 10_800.0
+    keeper(ANN).take()
+    assert cluster.stored["spec"]["renewTime"] == "2026-11-24T09:00:00.000000Z"
+
+
 def test_of_two_runs_at_the_same_moment_the_slower_is_refused(keeper, cluster):
     def ben_is_faster():
         cluster.before_write = lambda: None

@@ -35,6 +35,12 @@ def test_changed_is_before_and_after_and_the_diff_shows_them(call):
     assert call(lambda context: Outcome(1, 1))[0]["changed"] is False
 
 
+def test_what_it_was_called_with_is_told_but_no_whole_set_of_manifests(call):
+    result, _ = call(lambda context: Outcome(), _ansible_inject_invocation=True, waivers=[{"id": "x" * 50}] * 100, fail_on=["fail"])
+    assert result["invocation"]["module_args"]["fail_on"] == ["fail"]
+    assert result["invocation"]["module_args"]["waivers"] == "(100 elements, not shown)"
+
+
 def test_check_mode_reaches_the_work(call):
     result, _ = call(lambda context: Outcome(facts={"checked": context.check_mode}), _ansible_check_mode=True)
     assert result["checked"] is True

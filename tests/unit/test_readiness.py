@@ -148,6 +148,14 @@ def test_jobs():
     assert (state.pod, state.container) == ("web-1", "m")
 
 
+def test_a_job_whose_pod_was_deleted_says_so():
+    """A pod that fails by itself stays with its log."""
+    assert "its pod was deleted while it worked" in judge(job("Failed")).reason
+    leaving = pod(phase="Failed", containerStatuses=[{"name": "m", "restartCount": 0, "state": {"terminated": {"exitCode": 137}}}])
+    leaving["metadata"]["deletionTimestamp"] = "now"
+    assert "its pod was deleted while it worked" in judge(job("Failed"), leaving).reason
+
+
 def helped(code, annotations=None, helper="running"):
     """A pod of two containers: ``m`` has ended, ``helper`` goes on."""
     found = pod(phase="Running", containerStatuses=[

@@ -1,0 +1,62 @@
+"""How long from the gate that fails to the release before it, running and verified? Whole deployments of the product, on its own cluster.
+
+    PYTHONPATH=.collections .venv/bin/python tests/bench/way_back.py --rounds 5
+
+Each round deploys another log level, so that every pod with settings is replaced, and asks the page for a product that nobody has, so that
+VF-02 fails. What is measured, by the journal's times: from the last finding of the verification that failed to RO-03, which says that the
+release before is back and ready; and to the last finding of its verification.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from ansible_collections.hsc.jit.plugins.module_utils import _apply, _record
+from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from playbook import play  # noqa: E402
+
+LOAD = {"rate_per_second": 50, "seconds": 3, "sockets": 40}
+LEVELS = ("DEBUG", "WARNING")
+
+
+def findings(folder):
+    """(moment, row) of the journal."""
+    (journal,) = folder.glob("*/journal.jsonl")
+    entries = map(json.loads, journal.read_text().splitlines())
+    return [(datetime.fromisoformat(one["time"]), one["data"]["id"]) for one in entries if one["kind"] == "finding"]
+
+
+def measured(kubeconfig, images, level):
+    """Seconds from the gate to the release before, and to its verification."""
+    with tempfile.TemporaryDirectory() as folder:
+        values = {"release_images": images, "release_log_level": level, "verify_load": LOAD, "verify_expected_product": "Nobody's product"}
+        done = play("deploy.yml", kubeconfig=kubeconfig, release_evidence_dir=folder, **values)
+        found = findings(Path(folder))
+    back = next((moment for moment, row in found if row == "RO-03"), None)
+    assert back, done.stdout[-3000:]
+    verified = [moment for moment, row in found if row.startswith("VF-")]
+    gate, end = max(moment for moment in verified if moment < back), max(verified)
+    assert end > back, "the release before was not verified"
+    return (back - gate).total_seconds(), (end - gate).total_seconds()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kubeconfig", default="/var/lib/hsc-jit-local/kubeconfig")
+    parser.add_argument("--rounds", type=int, default=5)
+    chosen = parser.parse_args()
+    images = _record.newest(_apply.read_releases(connect({"kubeconfig": chosen.kubeconfig, "namespace": "hsc-jit"}))).images
+    rounds = [measured(chosen.kubeconfig, images, LEVELS[number % 2]) for number in range(chosen.rounds)]
+    for title, values in zip(("back and ready", "verified"), zip(*rounds, strict=True), strict=True):
+        print(f"{title}: {statistics.median(values):.1f} s ({min(values):.1f} to {max(values):.1f})")
+
+
+if __name__ == "__main__":
+    main()
