@@ -5,7 +5,6 @@ A corruption gets fresh size and hash where a bad medium would not change what i
 
 import base64
 import json
-import secrets
 import stat
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _backup, _redis_bac
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._seal import Seal
 from ansible_collections.hsc.jit.plugins.module_utils._snapshot import Artefact, Snapshot
+from cron_jobs import backups_pod, run_now
 from playbook import play
 from pyrage import x25519
 from stores import PODS, redis
@@ -193,28 +193,14 @@ def test_a_database_in_use_is_counted_to_the_row_at_the_dumps_own_moment(product
 @pytest.fixture
 def nightly(product, images, tmp_path):
     """What the CronJob writes, run now: {kind: file}."""
-    name = f"hsc-jit-backup-test-{secrets.token_hex(3)}"
-    spec = product.get(product.namespaced("cronjobs", "/apis/batch/v1") + "/hsc-jit-backup")["spec"]["jobTemplate"]["spec"]
-    jobs = product.namespaced("jobs", "/apis/batch/v1")
-    product.create(jobs, {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {**spec, "backoffLimit": 0}})
-    reader = _scratch.scratch_pod(f"{name}-reader", images["redis"])
-    reader["spec"]["volumes"].append({"name": "backups", "persistentVolumeClaim": {"claimName": "hsc-jit-backups"}})
-    reader["spec"]["containers"][0]["volumeMounts"].append({"name": "backups", "mountPath": "/backups"})
-    pods = product.namespaced("pods")
-    try:
-        until(lambda: (product.get(f"{jobs}/{name}")["status"].get("succeeded") or 0) == 1)
-        (pod,) = product.list(pods, labelSelector=f"job-name={name}")
-        product.create(pods, reader)
-        until(lambda: product.get(f"{pods}/{name}-reader")["status"]["phase"] == "Running")
-        found = {}
-        for kind, suffix in (("redis", "rdb"), ("postgres", "dump")):
-            found[kind], written = tmp_path / f"{kind}.{suffix}", f"/backups/{pod['metadata']['name']}.{suffix}"
-            _redis_backup.checked(product.exec(f"{name}-reader", "scratch", ["cat", written], stdout=found[kind]), "cat")
-            product.exec(f"{name}-reader", "scratch", ["rm", written])
+    found = {kind: tmp_path / f"{kind}.{suffix}" for kind, suffix in (("redis", "rdb"), ("postgres", "dump"))}
+    with run_now(product, "hsc-jit-backup") as job, backups_pod(product, images["redis"]) as pod:
+        assert job.good, job.said
+        for path in found.values():
+            written = f"/backups/{job.pod}{path.suffix}"
+            _redis_backup.checked(product.exec(pod, "scratch", ["cat", written], stdout=path), "cat")
+            product.exec(pod, "scratch", ["rm", written])
         yield found
-    finally:
-        product.delete(f"{pods}/{name}-reader", grace_seconds=0)
-        product.delete(f"{jobs}/{name}")
 
 
 @pytest.fixture
