@@ -12,7 +12,8 @@ from ansible_collections.hsc.jit.plugins.module_utils._discovery import in_paral
 from deployment import SHORT_LOAD
 from playbook import ROOT
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # ansible-runner starts the playbook in a pty
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, FORKS]
 SEED = "CANARY-7f3a-not-a-key"
 KEPT = ("configmaps", "events", "pods")  # what a run leaves in the namespace beside Secrets
 EVENT_BYTES, STATS_BYTES = 64 * 1024, 16 * 1024
