@@ -177,8 +177,8 @@ _NOT_HASHED_BEGINNINGS = ("notify_", "restore_", "operate_", "images_", "local_c
 _NOT_HASHED_ENDS = ("_dir", "_directory", "_file")
 FACTS = frozenset(
     {
-        "release_run_id", "rollout_objects", "rollout_plan", "backup_result", "migrate_result", "migrate_plan", "restore_result",
-        "operate_result", "images_built",
+        "release_run_id", "rollout_objects", "rollout_plan", "rollout_previous", "backup_result", "migrate_result",
+        "migrate_plan", "restore_result", "operate_result", "images_built",
     }
 )  # fmt: skip
 

@@ -33,6 +33,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._verify_latency import Loa
 from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Monitoring
 
 PRODUCT = "app.kubernetes.io/part-of=hsc-jit"
+_TOLD = 1000  # characters of all that fails again
 _LOG_BYTES = 4_000_000  # of one container; more would say nothing new
 
 
@@ -86,6 +87,17 @@ def look(context: Context, asked: Asked) -> list[Finding]:
                 found += future.result()
             context.progress.say("Verify", detail=", ".join(f"{row} {_verdict_of(row, found)}" for row, _check in stage))
     return sorted(found, key=lambda finding: finding.id)
+
+
+def after_way_back(found: list[Finding]) -> Finding:
+    """RO-03 of a release that was put back: whether it does what users need, in one finding, so that it is not taken for the failed one."""
+    verdicts = {row: _verdict_of(row, found) for row in dict.fromkeys(one.id for one in found)}
+    bad = [one for one in found if one.verdict in ("fail", "error")]
+    if not bad:
+        return Finding("RO-03", "pass", "What was put back was verified again: nothing fails.", verdicts)
+    told = "; ".join(one.as_line() for one in bad)[:_TOLD]
+    step = f"The cause is not in the release that was withdrawn alone. {bad[0].next_step}"
+    return Finding("RO-03", "fail", f"What was put back was verified again, and does not pass: {told}", verdicts, step)
 
 
 def _verdict_of(row: str, found: list[Finding]) -> str:

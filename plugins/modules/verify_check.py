@@ -39,6 +39,10 @@ options:
   evidence_dir:
     description: Folder for the page's picture, C(page.png).
     type: path
+  way_back:
+    description: Whether it is a release that was put back. All findings are then told as one of RO-03.
+    type: bool
+    default: false
   load_rate:
     description: HTTP requests per second.
     type: float
@@ -135,7 +139,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
-from ansible_collections.hsc.jit.plugins.module_utils._verify import Asked, look
+from ansible_collections.hsc.jit.plugins.module_utils._verify import Asked, after_way_back, look
 from ansible_collections.hsc.jit.plugins.module_utils._verify_latency import Load
 from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Monitoring, Prometheus
 
@@ -147,6 +151,7 @@ SPEC = {
     "expected_product": {"type": "str", "default": "Roland TD-17"},
     "browser": {"type": "bool", "default": True},
     "evidence_dir": {"type": "path"},
+    "way_back": {"type": "bool", "default": False},
     "load_rate": {"type": "float", "default": 50},
     "load_seconds": {"type": "float", "default": 10},
     "load_sockets": {"type": "int", "default": 20},
@@ -204,7 +209,8 @@ def asked_of(params: Mapping[str, Any]) -> Asked:
 
 
 def work(context: Context) -> Outcome:
-    return Outcome(findings=look(context, asked_of(context.params)))
+    found = look(context, asked_of(context.params))
+    return Outcome(findings=[after_way_back(found)] if context.params["way_back"] else found)
 
 
 def main() -> None:

@@ -149,3 +149,13 @@ def test_before_is_before_the_rollout_and_new_pods_have_none():
 
 def test_a_namespace_without_the_product_is_a_failure():
     assert _verify.check_logs(look_at(Cluster()))[0].verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"), [("pass", "pass"), ("skipped", "pass"), ("warn", "pass"), ("fail", "fail"), ("error", "fail")]
+)
+def test_what_was_put_back_is_verified_again_in_one_finding(verdict, expected):
+    found = [Finding("VF-01", "pass", "open"), Finding("VF-02", verdict, "no TD-17", {}, "Look at the page.")]
+    told = _verify.after_way_back(found)
+    assert (told.id, told.verdict, told.evidence) == ("RO-03", expected, {"VF-01": "pass", "VF-02": verdict})
+    assert ("no TD-17" in told.message and "Look at the page." in told.next_step) == (expected == "fail")
