@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils import _discovery, _objects, _plan, _record
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
-from ansible_collections.hsc.jit.plugins.module_utils._kinds import STAND_IN, defined
+from ansible_collections.hsc.jit.plugins.module_utils._kinds import defined
 from ansible_collections.hsc.jit.plugins.module_utils._manifests import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
 from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
@@ -82,11 +81,9 @@ class Applier:
         """The server's answer to a dry run; None where nobody can try it yet, because its kind comes with this set."""
         if self.kinds.is_coming(obj):
             return None
-        body = copy.deepcopy(dict(obj))
-        if stand_in and body["metadata"].get("namespace") == self.cluster.namespace:
-            body["metadata"]["namespace"] = STAND_IN
+        path, body = self.kinds.trial(obj, stand_in=stand_in)
         try:
-            return self.cluster.patch_apply(self.kinds.path(obj, stand_in=stand_in), body, self.field_manager, self.force, dry_run=True)
+            return self.cluster.patch_apply(path, body, self.field_manager, self.force, dry_run=True)
         except ApiProblem as problem:
             return problem
 

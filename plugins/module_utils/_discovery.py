@@ -41,10 +41,13 @@ class Kinds:
         for version, answer in zip(asked, in_parallel(lambda one: self.cluster.find(prefix(one)), asked), strict=True):
             self.known |= served(version, answer or {})
 
+    def find(self, obj: Object) -> Resource | None:
+        kind = obj["apiVersion"], obj["kind"]
+        return self.known.get(kind) or self.coming.get(kind)
+
     def of(self, obj: Object) -> Resource:
         """Problem: the server does not serve this kind."""
-        kind = obj["apiVersion"], obj["kind"]
-        resource = self.known.get(kind) or self.coming.get(kind)
+        resource = self.find(obj)
         if resource is None:
             raise Problem(
                 f"{title(obj)}: the API server serves no {obj['kind']} of {obj['apiVersion']}.",
@@ -57,9 +60,15 @@ class Kinds:
         kind = obj["apiVersion"], obj["kind"]
         return kind in self.coming and kind not in self.known
 
-    def path(self, obj: Object, *, stand_in: bool = False) -> str:
-        namespace = obj["metadata"].get("namespace") or self.cluster.namespace
-        return self.of(obj).path(STAND_IN if stand_in and namespace == self.cluster.namespace else namespace, obj["metadata"]["name"])
+    def path(self, obj: Object) -> str:
+        return self.of(obj).path(obj["metadata"].get("namespace") or self.cluster.namespace, obj["metadata"]["name"])
+
+    def trial(self, obj: Object, *, stand_in: bool) -> tuple[str, Object]:
+        """Path and object of a dry run. stand_in: the release's own namespace is not there yet, so it is tried in another one."""
+        if not (stand_in and self.of(obj).namespaced and obj["metadata"].get("namespace") in (None, self.cluster.namespace)):
+            return self.path(obj), obj
+        tried = {**obj, "metadata": {**obj["metadata"], "namespace": STAND_IN}}
+        return self.path(tried), tried
 
 
 def live(kinds: Kinds, objects: Sequence[Object], also: Iterable[Kind]) -> dict[tuple[str, str, str], dict[str, Any]]:

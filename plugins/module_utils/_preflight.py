@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ansible_collections.hsc.jit.plugins.module_utils import (
-    _kinds,
     _nodes,
     _permissions,
     _plan,
@@ -29,8 +28,10 @@ from ansible_collections.hsc.jit.plugins.module_utils import (
     _references,
 )
 from ansible_collections.hsc.jit.plugins.module_utils._api_problem import not_looked_at
+from ansible_collections.hsc.jit.plugins.module_utils._discovery import Kinds
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, worst
-from ansible_collections.hsc.jit.plugins.module_utils._kinds import Kind, Resource
+from ansible_collections.hsc.jit.plugins.module_utils._kinds import defined
+from ansible_collections.hsc.jit.plugins.module_utils._module import Problem
 from ansible_collections.hsc.jit.plugins.module_utils._objects import title
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import claims_mounted, of_kind, workloads
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
@@ -65,13 +66,15 @@ class Look:
     cluster: Cluster
     asked: Asked
     pool: ThreadPoolExecutor
-    kinds: dict[Kind, Resource] = field(default_factory=dict)
-    coming: dict[Kind, Resource] = field(default_factory=dict)  # kinds that the release itself defines
+    kinds: Kinds = field(init=False)
     namespace_exists: bool = False
     ending: Finding | None = None  # of a namespace that is being deleted
     # What several rows ask, listed once; or the API's refusal, which each of them tells.
     nodes: Any = ()
     pods: Any = ()  # of all namespaces, those that have not ended
+
+    def __post_init__(self) -> None:
+        self.kinds = Kinds(self.cluster, coming=defined(self.asked.objects))
 
     def each(self, calls: Mapping[Key, Callable[[], Any]]) -> dict[Key, Any]:
         """All calls in parallel; the API's refusals are values, so that one does not hide the others."""
@@ -109,20 +112,20 @@ def look(cluster: Cluster, asked: Asked, progress: Progress) -> list[Finding]:
 
 def _orient(one: Look) -> None:
     """Which kinds the server serves, whether the namespace is there, and what several rows look at."""
-    versions = sorted({obj["apiVersion"] for obj in one.asked.objects})
-    calls: dict[str, Callable[[], Any]] = {version: partial(one.cluster.find, _kinds.prefix(version)) for version in versions}
-    calls["namespace"] = partial(one.cluster.find, f"/api/v1/namespaces/{one.cluster.namespace}")
-    calls["nodes"] = partial(one.cluster.list, "/api/v1/nodes")
-    calls["pods"] = partial(one.cluster.list, "/api/v1/pods", fieldSelector=_LIVING)
-    answers = one.each(calls)
-    namespace, one.nodes, one.pods = (answers.pop(name) for name in ("namespace", "nodes", "pods"))
+    answers = one.each(
+        {
+            "kinds": partial(one.kinds.learn, [obj["apiVersion"] for obj in one.asked.objects]),
+            "namespace": partial(one.cluster.find, f"/api/v1/namespaces/{one.cluster.namespace}"),
+            "nodes": partial(one.cluster.list, "/api/v1/nodes"),
+            "pods": partial(one.cluster.list, "/api/v1/pods", fieldSelector=_LIVING),
+        }
+    )
+    _value(answers["kinds"])
+    namespace, one.nodes, one.pods = (answers[name] for name in ("namespace", "nodes", "pods"))
     # A deployer who may not read namespaces has one that exists: nobody gives rights in a namespace that is not there.
     may_not_say = isinstance(namespace, ApiProblem) and namespace.status == 403
     one.namespace_exists = may_not_say or _value(namespace) is not None
     one.ending = None if may_not_say else _plan.ending(_value(namespace))
-    for version, answer in answers.items():
-        one.kinds |= _kinds.served(version, _value(answer) or {})
-    one.coming = {kind: resource for kind, resource in _kinds.defined(one.asked.objects).items() if kind not in one.kinds}
 
 
 def _row(check: Callable[[Look], list[Finding]], row: str, one: Look) -> list[Finding]:
@@ -183,18 +186,17 @@ def _pf03(one: Look) -> list[Finding]:
         return [replace(one.ending, id="PF-03")]
     asked, cluster = one.asked, one.cluster
     refused: list[_preflight_dry_run.Refused] = []
-    later = [title(obj) for obj in asked.objects if _kind(obj) in one.coming]
+    later = [title(obj) for obj in asked.objects if one.kinds.is_coming(obj)]
     trials: dict[int, Callable[[], Any]] = {}
     pods: dict[int, Callable[[], Any]] = {}
     for number, obj in enumerate(asked.objects):
-        if _kind(obj) in one.coming:
+        if one.kinds.is_coming(obj):
             continue
-        resource = one.kinds.get(_kind(obj))
-        if resource is None:
-            unserved = f"this cluster does not serve {obj['kind']} of {obj['apiVersion']}."
+        try:
+            path, body = one.kinds.trial(obj, stand_in=not one.namespace_exists)
+        except Problem as unserved:
             refused.append(_preflight_dry_run.Refused(title(obj), obj, unserved))
             continue
-        path, body = _preflight_dry_run.trial(obj, resource, cluster.namespace, one.namespace_exists)
         trials[number] = partial(cluster.patch_apply, path, body, asked.field_manager, asked.force_conflicts, True)
         for workload in workloads([obj] if one.namespace_exists else []):
             where = cluster.namespaced("pods", namespace=obj["metadata"].get("namespace"))
@@ -226,8 +228,7 @@ def _pf04(one: Look) -> list[Finding]:
 
 
 def _pf05(one: Look) -> list[Finding]:
-    there = {**one.coming, **one.kinds}
-    resources = {(kind.group, kind.plural, kind.namespaced) for kind in (there.get(_kind(obj)) for obj in one.asked.objects) if kind}
+    resources = {(kind.group, kind.plural, kind.namespaced) for kind in map(one.kinds.find, one.asked.objects) if kind}
     rights = _permissions.needed(resources, one.cluster.namespace, one.asked.lease_namespace)
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     answers = one.each({right: partial(one.cluster.create, path, right.review()) for right in rights})
@@ -261,10 +262,6 @@ def _pf08(one: Look) -> list[Finding]:
     jobs = ((_preflight_backup.BACKUP, one.asked.backup_age_hours), (_preflight_backup.DRILL, _preflight_backup.DRILL_HOURS))
     path = one.cluster.namespaced("cronjobs", "/apis/batch/v1")
     return [_preflight_backup.check(job, one.cluster.find(f"{path}/{job.name}"), one.asked.now, hours) for job, hours in jobs]
-
-
-def _kind(obj: Mapping[str, Any]) -> Kind:
-    return obj["apiVersion"], obj["kind"]
 
 
 ROWS: tuple[tuple[str, Callable[[Look], list[Finding]]], ...] = (

@@ -10,22 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
-from ansible_collections.hsc.jit.plugins.module_utils._kinds import STAND_IN, Resource
+from ansible_collections.hsc.jit.plugins.module_utils._kinds import STAND_IN
+from ansible_collections.hsc.jit.plugins.module_utils._module import Problem
 from ansible_collections.hsc.jit.plugins.module_utils._objects import at, may_go_first, title
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import Workload
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
 
 _FORBIDDEN = re.compile(r"cannot (patch|create) resource")  # the authorizer's words; an admission rule uses others
 _MISSPELT = re.compile("failed to create typed patch object")  # an unknown field, which the server calls its own error (HTTP 500)
-
-
-def trial(obj: Mapping[str, Any], resource: Resource, namespace: str, namespace_exists: bool) -> tuple[str, dict[str, Any]]:
-    """Path and object of the dry run; in the stand-in namespace if its own is not there yet."""
-    where = obj["metadata"].get("namespace") or namespace
-    if where == namespace and not namespace_exists:
-        where = STAND_IN
-    metadata = {**obj["metadata"], "namespace": where} if resource.namespaced else obj["metadata"]
-    return resource.path(where, obj["metadata"]["name"]), {**obj, "metadata": metadata}
 
 
 def pod_of(workload: Workload) -> dict[str, Any]:
@@ -55,14 +47,14 @@ def replaced_one_by_one(live: Mapping[str, Any], problem: ApiProblem) -> bool:
 
 @dataclass(frozen=True)
 class Refused:
-    """what: what was tried, of which object. said: the server's answer, a str where it does not serve the kind at all.
+    """what: what was tried, of which object. said: the server's answer, a Problem where it does not serve the kind at all.
 
     slower: whether it is a quota by which the rollout only takes longer.
     """
 
     what: str
     obj: Mapping[str, Any]
-    said: ApiProblem | str
+    said: ApiProblem | Problem
     slower: bool = False
 
 
@@ -86,9 +78,8 @@ def check(
 def _finding(refused: Refused, namespace: str) -> Finding:
     what, obj, problem = refused.what, refused.obj, refused.said
     evidence: dict[str, Any] = {"object": title(obj), "apiVersion": obj["apiVersion"]}
-    if isinstance(problem, str):
-        next_step = "Install its CustomResourceDefinition, or use an apiVersion of `kubectl api-versions`."
-        return Finding("PF-03", "fail", f"{what}: {problem}", evidence, next_step)
+    if isinstance(problem, Problem):
+        return Finding("PF-03", "fail", problem.message, evidence, problem.next_step)
     said = f"{problem.message.rstrip('.')}."
     evidence |= {"http_status": problem.status, "reason": problem.reason, "causes": list(problem.causes)}
     if problem.status == 403 and _FORBIDDEN.search(problem.message):

@@ -161,7 +161,7 @@ def test_before_the_namespace_exists_its_objects_are_tried_in_default(server):
 
 def test_a_kind_that_is_not_served_is_named(server):
     (finding,) = [one for one in run(server, objects=[{**WEB, "apiVersion": "apps/v9"}]) if one.verdict == "fail"]
-    assert finding.message == "Deployment web: this cluster does not serve Deployment of apps/v9."
+    assert finding.message == "Deployment web: the API server serves no Deployment of apps/v9."
 
 
 def test_no_value_of_a_secret_leaves(server):
