@@ -87,7 +87,7 @@ def run(spec: Mapping[str, Any], work: Callable[[Context], Outcome], *, cluster:
         failure = _failure(error)
     result = _result(outcome, module.params["fail_on"], failure, module._diff)
     result["seconds"] = round(time.monotonic() - started, 3)
-    result["invocation"] = {"module_args": {option: shown(value) for option, value in module.params.items()}}
+    result["invocation"] = {"module_args": {option: _shown(value) for option, value in module.params.items()}}
     if module.params["journal"]:
         _record(Path(module.params["journal"]), name, module.check_mode, outcome, result)
     if "msg" in result:
@@ -95,7 +95,7 @@ def run(spec: Mapping[str, Any], work: Callable[[Context], Outcome], *, cluster:
     module.exit_json(**result)
 
 
-def shown(value: Any) -> Any:
+def _shown(value: Any) -> Any:
     """An option's value as the result tells it. A whole set of manifests in each task's event is too much for those who store events."""
     if isinstance(value, list | dict) and len(json.dumps(value, default=str)) > _SHOWN:
         return f"({len(value)} elements, not shown)"

@@ -215,9 +215,9 @@ def _job(obj: Object, world: World) -> State:
     failed = next((one for kind in ("Failed", "FailureTarget") if (one := _condition(obj, kind)).get("status") == "True"), None)
     if failed:
         worst = _of_pods(pods, world, done, total, "")
-        # a pod that fails by itself stays with its log until its Job goes
+        # a pod that fails by itself stays with its log, until somebody clears it away
         gone = failed.get("reason") == "BackoffLimitExceeded" and all(pod["metadata"].get("deletionTimestamp") for pod in pods)
-        why = "its pod was deleted while it worked, or lost with its node" if gone else worst.reason
+        why = "its pod was deleted while it worked or since, or lost with its node" if gone else worst.reason
         reason = f"{failed.get('reason')}: {failed.get('message')}" + (f" ({why})" if why else "")
         return State("failed", reason, "Read the pod's log; correct the cause and run again.", done, total, 0.0, worst.pod, worst.container)
     if message := world.last_event(obj, "FailedCreate"):

@@ -4,15 +4,13 @@ From a folder whose name is not ASCII; in a locale without UTF-8 it ends with on
 """
 
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
 from counting_proxy import counting, through
-from playbook import command, environment
+from playbook import ROOT, command, environment
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-ROOT = Path(__file__).parents[2]
 VALUE = "Ñ 日本 🎛"
 
 
