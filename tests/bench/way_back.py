@@ -19,11 +19,9 @@ from ansible_collections.hsc.jit.plugins.module_utils import _apply, _record
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/integration")]
+from deployment import SHORT_LOAD  # noqa: E402
 from playbook import play  # noqa: E402
-
-LOAD = {"rate_per_second": 50, "seconds": 3, "sockets": 40}
-LEVELS = ("DEBUG", "WARNING")
 
 
 def findings(folder):
@@ -36,8 +34,9 @@ def findings(folder):
 def measured(kubeconfig, images, level):
     """Seconds from the gate to the release before, and to its verification."""
     with tempfile.TemporaryDirectory() as folder:
-        values = {"release_images": images, "release_log_level": level, "verify_load": LOAD, "verify_expected_product": "Nobody's product"}
-        done = play("deploy.yml", kubeconfig=kubeconfig, release_evidence_dir=folder, **values)
+        values = {"release_images": images, "release_log_level": level, "release_evidence_dir": folder}
+        failing = {"verify_load": SHORT_LOAD, "verify_expected_product": "Nobody's product"}
+        done = play("deploy.yml", kubeconfig=kubeconfig, **values, **failing)
         found = findings(Path(folder))
     gates, backs = ([moment for moment, row in found if row.startswith(rows)] for rows in ("VF-", "RO-03"))
     assert len(backs) > 1, f"nothing was put back and verified: {done.stdout[-3000:]}"
@@ -51,7 +50,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     images = _record.newest(_apply.read_releases(connect({"kubeconfig": chosen.kubeconfig, "namespace": "hsc-jit"}))).images
-    rounds = [measured(chosen.kubeconfig, images, LEVELS[number % 2]) for number in range(chosen.rounds)]
+    rounds = [measured(chosen.kubeconfig, images, ("DEBUG", "WARNING")[number % 2]) for number in range(chosen.rounds)]
     for title, values in zip(("back and ready", "verified"), zip(*rounds, strict=True), strict=True):
         print(f"{title}: {statistics.median(values):.1f} s ({min(values):.1f} to {max(values):.1f})")
 
