@@ -6,9 +6,11 @@ HSC_KILLS says how many random moments are tried beside those where a phase begi
 import json
 import os
 import random
+import re
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import product_images
 import pytest
@@ -18,7 +20,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._scratch import SCRATCH
 from deployment import SHORT_LOAD, Deployment
 from playbook import start
-from stores import sql
+from stores import DUMPS, PODS, much_in_postgres, sql
 from waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -129,10 +131,6 @@ def test_a_signal_ends_it_and_the_next_run_goes_on(product, kubeconfig, images, 
     seen(f"{how.name} to the run while it applies", "lease free", freed, 30, "the next run finished the release")
 
 
-def scratch_pods(product):
-    return product.list(product.namespaced("pods"), labelSelector=f"app={SCRATCH}")
-
-
 def test_a_job_that_is_cancelled_while_it_proves_its_backup(product, kubeconfig, images, level, tmp_path):
     """As AWX does it: SIGTERM, and SIGKILL ten seconds later."""
     now, killers = level(), []
@@ -146,7 +144,7 @@ def test_a_job_that_is_cancelled_while_it_proves_its_backup(product, kubeconfig,
     killers[0].cancel()
     assert cut.process.returncode != 0
     finishes(product, kubeconfig, tmp_path, images, now)
-    until(lambda: not scratch_pods(product), 10)
+    until(lambda: not product.list(product.namespaced("pods"), labelSelector=f"app={SCRATCH}"), 10)
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +170,32 @@ def test_a_migration_is_carried_out_once(product, kubeconfig, with_a_migration, 
     assert sql(product, "SELECT revision FROM test_stamps") == "0003"
     assert sql(product, "SELECT count(*) FROM information_schema.columns WHERE column_name = 'test_only'") == "1"
     seen(f"kill -9 of a run with a migration at: {word}", "lease free", freed, 30, "the next run finished it; migrated exactly once")
+
+
+def read_for(product, seconds):
+    """50 reads a second of the table that the migration changes: how many there were, and how many took, or began, over a second late."""
+    command = f"pgbench -n -h 127.0.0.1 -U hsc -f /dev/stdin -R 50 -c 4 -L 1000 -T {seconds} hsc"
+    answer = product.exec(PODS["postgres"], "postgres", ["sh", "-c", command], stdin=b"SELECT count(url) FROM documents;")
+    report = answer.stdout.decode()
+    done, skipped, above = (int(re.search(words, report)[1]) for words in (r"processed: (\d+)", r"skipped: (\d+)", r"latency limit: (\d+)"))
+    return done + skipped, skipped + above
+
+
+def test_a_killed_runs_dump_holds_up_neither_the_migration_nor_the_readers(product, kubeconfig, with_a_migration, level, tmp_path, seen):
+    sql(product, f"{TAKEN_BACK} DELETE FROM test_stamps;")
+    now = level()
+
+    def killed_while_it_dumps(process):
+        until(lambda: sql(product, DUMPS) == "2", 30)
+        process.kill()
+
+    with much_in_postgres(product), ThreadPoolExecutor(1) as pool:
+        Interrupted(kubeconfig, tmp_path, with_a_migration, now, killed_while_it_dumps, word="Backing up PostgreSQL")
+        reads = pool.submit(read_for, product, 120)
+        freed = finishes(product, kubeconfig, tmp_path, with_a_migration, now)
+        assert not reads.done(), "the readers had ended before the release was there"
+        number, late = reads.result()
+    assert sql(product, "SELECT revision FROM test_stamps") == "0003"
+    assert number > 5000 and late <= 0.05 * number, f"{late} of {number} reads were late"
+    reported = f"lease free; {late} of {number} reads above 1 s"
+    seen("kill -9 of a run with a migration while it dumps 160 MB", reported, freed, 30, "the next run finished it; migrated exactly once")

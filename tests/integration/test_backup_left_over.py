@@ -4,19 +4,20 @@ import multiprocessing
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _postgres_backup
+from ansible_collections.hsc.jit.plugins.module_utils._backup import Backup
+from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from ansible_collections.hsc.jit.plugins.module_utils._snapshot import Snapshot
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
-from stores import PODS, sql
+from stores import DUMPS, PODS, much_in_postgres, sql
 from waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'hsc.jit-backup%'"
 
 
 @pytest.fixture
 def much(product):
-    sql(product, "CREATE TABLE test_much AS SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 5000000) n GROUP BY n % 999")
-    yield
-    sql(product, "DROP TABLE test_much")
+    with much_in_postgres(product):
+        yield
 
 
 def dumping(kubeconfig, path):
@@ -29,18 +30,20 @@ def backup(kubeconfig, product, much, tmp_path):
     """A process that dumps, once the server is at it."""
     process = multiprocessing.get_context("fork").Process(target=dumping, args=(kubeconfig, tmp_path / "dump"))
     process.start()
-    until(lambda: int(sql(product, SESSIONS)) == 2, 30)  # the one that counts, and pg_dump
+    until(lambda: int(sql(product, DUMPS)) == 2, 30)  # the one that counts, and pg_dump
     return process
 
 
-def test_what_a_killed_run_left_is_ended(product, backup):
+def test_what_a_killed_run_left_is_ended_before_the_next_dump(product, backup, tmp_path):
     backup.kill()
     backup.join()
-    assert int(sql(product, SESSIONS)) == 2, "the server does not notice by itself"
-    left = _postgres_backup.leftovers(product, PODS["postgres"], "postgres")
-    assert len(left) == 2
-    _postgres_backup.end_sessions(product, PODS["postgres"], "postgres", left)
-    until(lambda: int(sql(product, SESSIONS)) == 0, 10)
+    assert int(sql(product, DUMPS)) == 2, "the server does not notice by itself"
+    following = Backup(product, Progress(), {})
+    following.take(Snapshot("1", "2026-11-27T12:00:00+00:00", "hsc-jit", str(tmp_path)), {"postgres": PODS["postgres"]})
+    ended, dumped = following.findings
+    assert (ended.id, ended.verdict, dumped.id, dumped.verdict) == ("BK-02", "warn", "BK-02", "pass")
+    assert ended.message.startswith("Ended the dump that a killed run had left") and len(ended.evidence["sessions"]) == 2
+    until(lambda: int(sql(product, DUMPS)) == 0, 10)
 
 
 def test_a_dump_whose_run_lives_is_left_alone(product, backup):
