@@ -5,8 +5,9 @@
 
 What is measured: wall seconds of a whole process, from its start to its end. The tools take turns, their order changes from round to round,
 each round has new namespaces; the ratio is a tool's time divided by ours of the same round. Requests are counted in a round of its own
-through a proxy (which makes everything slower, so that round is not timed). None of the others waits or checks anything; ours waits until
-the controllers have seen every object, and keeps a record. Ansible's own start, which all playbooks contain, stands in a row of its own.
+through a proxy, which makes everything slower, so that round is not timed; with --rounds 0 it is the only one. None of the others waits or
+checks anything; ours waits until the controllers have seen every object, and keeps a record. Ansible's own start, which all playbooks
+contain, stands in a row of its own.
 
 helm: `go install helm.sh/helm/v4/cmd/helm@latest`, or --helm PATH; without it, it is left out. kubernetes.core comes with Ansible.
 """
@@ -16,6 +17,7 @@ import copy
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -33,6 +35,7 @@ from counting_proxy import counting, through  # noqa: E402
 
 BIN = Path(sys.executable).parent
 OURS, ITSELF = "hsc.jit.release", "of that, the module itself"
+MARK = {"app.kubernetes.io/managed-by": "hsc.jit-bench"}
 SCENES = ("first", "unchanged", "a fifth changed")
 SMALL_ONLY = ("kubernetes.core, a task for each object",)  # of 1000 objects it is a quarter of an hour, three times a round
 
@@ -182,13 +185,12 @@ def timed(tool, folder, objects, namespace, kubeconfig):
 def scenes(tool, objects, cluster, kubeconfig, note, own=None):
     """note(scene, work) carries each of the three out, in a namespace of its own; own(scene, seconds) hears what our module itself took."""
     namespace = f"bench-{time.monotonic_ns() % 10**9}"
-    cluster.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": {"app.kubernetes.io/managed-by": "hsc.jit-bench"}}})
+    cluster.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": MARK}})
     with tempfile.TemporaryDirectory() as path:
         for scene, wanted in zip(SCENES, (objects, objects, changed(objects)), strict=True):
             note(scene, lambda wanted=wanted: timed(tool, Path(path), wanted, namespace, kubeconfig))
             if own and tool.name == OURS:
                 own(scene, own_seconds(Path(path)))
-    return namespace
 
 
 def main():
@@ -201,15 +203,17 @@ def main():
     objects = product() if given.set == "product" else settings(int(given.set))
     kubectl = shutil.which("kubectl") or str(Path(given.kubeconfig).parent / "bin/kubectl")
     chosen = [tool for tool in tools(kubectl, given.helm) if given.set == "product" or tool.name not in SMALL_ONLY]
-    cluster, times, namespaces, requests = connect({"kubeconfig": given.kubeconfig}), {}, [], {}
+    cluster, times, requests = connect({"kubeconfig": given.kubeconfig}), {}, {}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # through what cleans up
     try:
         for number in range(given.rounds):
             for tool in chosen[number % len(chosen) :] + chosen[: number % len(chosen)]:
                 note = lambda scene, work, tool=tool: times.setdefault((tool.name, scene), []).append(work())  # noqa: E731
                 own = lambda scene, seconds: times.setdefault((ITSELF, scene), []).append(seconds)  # noqa: E731
-                namespaces.append(scenes(tool, objects, cluster, given.kubeconfig, note, own))
+                scenes(tool, objects, cluster, given.kubeconfig, note, own)
             print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
-        print(table(chosen, objects, times, requests, given.rounds), flush=True)  # counting takes as long again
+        if times:
+            print(table(chosen, objects, times, requests, given.rounds), flush=True)  # counting takes as long again
         with counting(given.kubeconfig) as (address, counted, _), tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             yaml.safe_dump(through(address), file)
             file.flush()
@@ -220,10 +224,11 @@ def main():
                     work()
                     requests[tool.name, scene] = dict(counted)
 
-                namespaces.append(scenes(tool, objects, cluster, file.name, note))
+                scenes(tool, objects, cluster, file.name, note)
+                print(f"counted: {tool.name}", file=sys.stderr, flush=True)
     finally:
-        for namespace in namespaces:
-            cluster.delete(f"/api/v1/namespaces/{namespace}")
+        for namespace in cluster.list("/api/v1/namespaces", labelSelector=",".join(f"{name}={value}" for name, value in MARK.items())):
+            cluster.delete(f"/api/v1/namespaces/{namespace['metadata']['name']}")
     print(table(chosen, objects, times, requests, given.rounds))
 
 
@@ -231,16 +236,17 @@ def table(chosen, objects, times, requests, rounds):
     lines = [f"{len(objects)} objects, {rounds} rounds: median seconds (lowest to highest), ratio to ours in the same round, requests.", ""]
     lines += ["| | " + " | ".join(SCENES) + " |", "| --- |" + " --- |" * len(SCENES)]
     for name in [OURS, ITSELF, *(tool.name for tool in chosen if tool.name != OURS)]:
-        cells = []
-        for scene in SCENES:
-            seconds, base = times[name, scene], times[OURS, scene]
-            ratio = statistics.median(one / ours for one, ours in zip(seconds, base, strict=True))
-            count = " ".join(f"{method} {number}" for method, number in sorted(requests.get((name, scene), {}).items()))
-            cells.append(
-                f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f}), x {ratio:.2f}; {count}".rstrip("; ")
-            )
+        cells = [cell(times.get((name, scene)), times.get((OURS, scene)), requests.get((name, scene), {})) for scene in SCENES]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def cell(seconds, ours, requests):
+    count = " ".join(f"{method} {number}" for method, number in sorted(requests.items()))
+    if not seconds:
+        return count
+    ratio = statistics.median(one / base for one, base in zip(seconds, ours, strict=True))
+    return f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f}), x {ratio:.2f}; {count}".rstrip("; ")
 
 
 if __name__ == "__main__":
