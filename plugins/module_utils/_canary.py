@@ -18,7 +18,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._canary_traffic import Ask
 from ansible_collections.hsc.jit.plugins.module_utils._discovery import Kinds
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem
-from ansible_collections.hsc.jit.plugins.module_utils._objects import title
+from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, title
 from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
 from ansible_collections.hsc.jit.plugins.module_utils._verify_tasks import ready_pods
 from ansible_collections.hsc.jit.plugins.module_utils._watch import Watch
@@ -39,8 +39,8 @@ class Canary:
         self.context.progress.say("Canary", detail=words)
 
     def run(self) -> Outcome:
-        params, stable = self.context.params, self._stable()
-        if why := self._needless(stable):
+        params, wanted, stable = self.context.params, self._wanted(), self._stable()
+        if why := self._needless(wanted, stable):
             return Outcome(findings=[Finding("RO-04", "pass", f"No canary: {why}.", {"workload": self.workload})])
         after = {"canary": f"{self.workload}{SUFFIX}", "steps": params["percent"]}
         if self.context.check_mode:
@@ -53,15 +53,27 @@ class Canary:
             return Outcome({}, {"withdrawn": f"{self.workload}{SUFFIX}"}, findings)
         return Outcome({}, after, findings)
 
-    def _needless(self, stable: Mapping[str, Any]) -> str:
+    def _needless(self, wanted: Object, stable: Object) -> str:
         """Why there is nothing to try; empty if there is."""
         if not int((stable.get("status") or {}).get("readyReplicas", 0)):
             return f"no pod of {self.workload} runs that it could be compared with"
-        if not _canary_objects.differs(self.context.params["objects"], self.workload, stable):
+        if not self._changes_pods(wanted):
             return f"the release does not change {self.workload}"
         if self.context.params["way_back"].get("action") in ("hold", "restore"):
             return "the release before does not run on the new schema, so all pods change at once"
         return ""
+
+    def _wanted(self) -> Object:
+        """The workload as the release has it."""
+        try:
+            return _canary_objects.deployment(self.context.params["objects"], self.workload)
+        except LookupError as error:
+            raise Problem(f"workload is {self.workload!r}: {error}.", "Name a Deployment of the release.") from error
+
+    def _changes_pods(self, wanted: Object) -> bool:
+        """Whether the server says that the release changes the workload's pods: their image, settings (by their hash), limits, probes."""
+        changes, refused = self.applier.plan([wanted], (), prune=False)
+        return bool(refused) or any(field.startswith("spec.template") for change in changes for field, _, _ in change.fields)
 
     def _stable(self) -> dict[str, Any]:
         """Empty if there is none yet."""
@@ -93,10 +105,7 @@ class Canary:
 
     def _made(self, replicas: int) -> list[Finding]:
         """Nothing if the canary is ready; else why not."""
-        try:
-            objects = _canary_objects.made_from(self.context.params["objects"], self.workload, replicas)
-        except LookupError as error:
-            raise Problem(f"workload is {self.workload!r}: {error}.", "Name a Deployment of the release.") from error
+        objects = _canary_objects.made_from(self.context.params["objects"], self.workload, replicas)
         changes, refused = self.applier.plan(objects, (), prune=False)
         refused = refused or self.applier.apply(changes)
         if not refused:

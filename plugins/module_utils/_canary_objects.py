@@ -17,15 +17,20 @@ SUFFIX = "-canary"
 _REFERENCES = frozenset({"configMapRef", "configMapKeyRef", "configMap"})
 
 
+def deployment(objects: Sequence[Object], workload: str) -> Object:
+    """LookupError: the release has none of that name."""
+    for obj in objects:
+        if (obj["kind"], obj["metadata"]["name"]) == ("Deployment", workload):
+            return obj
+    raise LookupError(f"the release has no Deployment {workload}")
+
+
 def made_from(objects: Sequence[Object], workload: str, replicas: int) -> list[dict[str, Any]]:
     """The canary's objects. LookupError: the release has no such Deployment.
 
     It reads copies of the release's ConfigMaps: a stable pod that starts meanwhile must not read the new settings.
     """
-    stable = next((obj for obj in objects if (obj["kind"], obj["metadata"]["name"]) == ("Deployment", workload)), None)
-    if stable is None:
-        raise LookupError(f"the release has no Deployment {workload}")
-    canary = _renamed(stable)
+    canary = _renamed(deployment(objects, workload))
     used = config_maps(pod_template(canary) or {})
     copies = [_renamed(obj) for obj in objects if obj["kind"] == "ConfigMap" and obj["metadata"]["name"] in used]
     copied = {obj["metadata"]["name"].removesuffix(SUFFIX) for obj in copies}
@@ -58,18 +63,3 @@ def _pointed(value: Any, copied: set[str]) -> Any:
 def replicas_for(percent: float, stable: int) -> int:
     """How many canary pods beside the stable ones make that share of all; one at least."""
     return max(1, math.floor(stable * percent / (100 - percent) + 0.5))
-
-
-def differs(objects: Sequence[Object], workload: str, live: Object) -> bool:
-    """Whether the release changes that workload's pods at all: their containers, or the settings they carry the hash of."""
-    wanted = next(obj for obj in objects if (obj["kind"], obj["metadata"]["name"]) == ("Deployment", workload))
-    return _look(pod_template(wanted)) != _look(pod_template(live))
-
-
-def _look(template: Mapping[str, Any] | None) -> tuple[Any, ...]:
-    """What tells two pod templates apart without what the server fills in."""
-    spec = (template or {}).get("spec") or {}
-    containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
-    annotations = ((template or {}).get("metadata") or {}).get("annotations") or {}
-    ours = {name: value for name, value in annotations.items() if name.startswith("hsc.jit/")}
-    return ours, [(one["name"], one["image"], one.get("command"), one.get("args"), one.get("env")) for one in containers]

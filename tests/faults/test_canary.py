@@ -5,7 +5,7 @@ import time
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._canary import Canary
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context
+from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Problem
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.modules.canary import SPEC
 from small_release import SERVE, python, run
@@ -82,6 +82,18 @@ def test_one_that_does_not_start_is_withdrawn_with_its_reason(base, seen):
 def test_without_a_change_there_is_nothing_to_try(base):
     finding, _ = tried(base, base.small())
     assert (finding.verdict, finding.message) == ("pass", "No canary: the release does not change web.")
+
+
+def test_limits_alone_are_tried_too(base):
+    small = base.small()
+    small.one["resources"]["limits"]["memory"] = "63Mi"
+    finding, _ = tried(base, small, check_mode=True)
+    assert "a canary would get 50 % of the pods" in finding.message
+
+
+def test_a_workload_that_the_release_does_not_have_is_named(base):
+    with pytest.raises(Problem, match="no Deployment elsewhere"):
+        tried(base, base.small(), workload="elsewhere")
 
 
 def test_check_mode_says_what_it_would_do_and_makes_nothing(base):

@@ -58,16 +58,3 @@ def test_a_workload_that_is_not_there_is_named():
 @pytest.mark.parametrize(("percent", "stable", "replicas"), [(20, 2, 1), (20, 8, 2), (50, 2, 2), (50, 7, 7), (1, 2, 1), (10, 27, 3)])
 def test_the_share_of_the_pods(percent, stable, replicas):
     assert c.replicas_for(percent, stable) == replicas
-
-
-def test_only_what_the_release_changes_counts():
-    live = copy.deepcopy(WEB)
-    (container,) = live["spec"]["template"]["spec"]["containers"]
-    container["terminationMessagePath"] = "/dev/termination-log"  # as the server fills in
-    live["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = "now"
-    assert not c.differs(OBJECTS, "web", live)
-    container["image"] = "x@sha256:1"
-    assert c.differs(OBJECTS, "web", live)
-    container["image"] = "x@sha256:2"
-    live["spec"]["template"]["metadata"]["annotations"]["hsc.jit/config"] = "0"
-    assert c.differs(OBJECTS, "web", live)
