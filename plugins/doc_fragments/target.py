@@ -23,6 +23,10 @@ options:
     description: Namespace of the release.
     type: str
     default: hsc-jit
+  node_scale_up_seconds:
+    description: Seconds that a node autoscaler of the cluster may take to add a node for a pod without place; 0 if it has none.
+    type: float
+    default: 0
 """
 
     RUN = r"""

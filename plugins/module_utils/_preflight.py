@@ -158,7 +158,7 @@ def _pf01(one: Look) -> list[Finding]:
     if isinstance(one.pods, ApiProblem) and one.pods.status == 403:
         message = f"Room for new pods was not looked at: {one.pods.message}."
         return [*found, Finding("PF-01", "skipped", message, {}, "Let the deployer list pods.")]
-    return found + _preflight_capacity.check(one.asked.objects, nodes, _value(one.pods), cluster.namespace)
+    return found + _preflight_capacity.check(one.asked.objects, nodes, _value(one.pods), cluster.namespace, cluster.node_scale_up_seconds)
 
 
 def _pf02(one: Look) -> list[Finding]:

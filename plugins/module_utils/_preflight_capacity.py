@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding, Verdict
 from ansible_collections.hsc.jit.plugins.module_utils._objects import at
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import (
     Workload,
@@ -92,7 +92,11 @@ def added_pods(workload: Workload, running: int, least: Mapping[str, int]) -> in
 
 
 def check(
-    objects: Sequence[Mapping[str, Any]], nodes: Sequence[Mapping[str, Any]], pods: Sequence[Mapping[str, Any]], namespace: str
+    objects: Sequence[Mapping[str, Any]],
+    nodes: Sequence[Mapping[str, Any]],
+    pods: Sequence[Mapping[str, Any]],
+    namespace: str,
+    node_scale_up_seconds: float = 0.0,
 ) -> list[Finding]:
     """PF-01. Largest pods first, each on the first node that takes it, as a scheduler could do it."""
     least = {at(hpa, "spec.scaleTargetRef.name"): at(hpa, "spec.minReplicas") or 1 for hpa in of_kind(objects, "HorizontalPodAutoscaler")}
@@ -112,16 +116,15 @@ def check(
     if not homeless:
         return [Finding("PF-01", "pass", f"Room for the {len(wanted)} pods that the release adds ({text}).", evidence)]
     names = sorted({workload.title for workload, _ in homeless})
-    too_much = any(needed[name] > free_before[name] for name in _RESOURCES)
-    return [
-        Finding(
-            "PF-01",
-            "fail" if too_much else "warn",  # enough in sum: another order, or an eviction, may still make room
-            f"No node has room for {len(homeless)} of {len(wanted)} pods that the release adds, of {', '.join(names)} (needed: {text}).",
-            {**evidence, "without_room": names},
-            "Add a node, lower resources.requests or replicas, or remove what else runs (`kubectl describe nodes`).",
-        )
-    ]
+    too_much = any(needed[name] > free_before[name] for name in _RESOURCES)  # else another order, or an eviction, may still make room
+    message = f"No node has room for {len(homeless)} of {len(wanted)} pods that the release adds, of {', '.join(names)} (needed: {text})."
+    step = "Add a node, lower resources.requests or replicas, or remove what else runs (`kubectl describe nodes`)"
+    if node_scale_up_seconds:
+        message += f" The cluster's autoscaler has {node_scale_up_seconds:g} s to add one."
+    else:
+        step += "; where an autoscaler adds nodes, set release_node_scale_up_seconds to the time it needs"
+    verdict: Verdict = "fail" if too_much and not node_scale_up_seconds else "warn"
+    return [Finding("PF-01", verdict, message, {**evidence, "without_room": names}, f"{step}.")]
 
 
 def _amount(numbers: Mapping[str, float]) -> str:

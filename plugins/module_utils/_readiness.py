@@ -39,7 +39,7 @@ class State:
 class World:
     """What is in the namespace beside the object itself, as the API server lists it. events: those of type Warning.
 
-    restarts: of each container (by pod and name) when the wait began.
+    restarts: of each container (by pod and name) when the wait began. node_scale_up_seconds: for which a pod may have no place.
     """
 
     pods: Sequence[Object] = ()
@@ -47,16 +47,28 @@ class World:
     events: Sequence[Object] = ()
     claims_used: frozenset[str] = field(default_factory=frozenset)
     restarts: Restarts = field(default_factory=dict)
+    node_scale_up_seconds: float = 0.0
 
-    def last_event(self, obj: Object, *reasons: str) -> str:
-        """The message of the newest warning about an object, of the given reasons; empty if none."""
+    def pod_state(self, pod: Object) -> PodState:
+        state = pod_state(pod, self.last_event, self.restarts)
+        return replace(state, grace=max(state.grace, self.node_scale_up_seconds)) if state.unschedulable else state
+
+    def last_event(self, obj: Object, *reasons: str, since: str = "") -> str:
+        """The message of the newest warning about an object, of the given reasons, later than ``since`` (ISO 8601); empty if none."""
         uid = obj["metadata"].get("uid")
         about = [one for one in self.events if (one.get("involvedObject") or {}).get("uid") == uid and one.get("reason") in reasons]
+        about = [one for one in about if not since or _event_time(one) > since]
         return str(max(about, key=_event_time, default={}).get("message", ""))
+
+    def refused(self, obj: Object) -> str:
+        """Why its controller could make no pod, unless it has made one since; empty if nothing says so."""
+        made = [str(pod["metadata"].get("creationTimestamp") or "") for pod in owned(self.pods, obj)]
+        return self.last_event(obj, "FailedCreate", since=max(made, default=""))
 
 
 def _event_time(event: Object) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
+    seen = (event.get("series") or {}).get("lastObservedTime")
+    return str(seen or event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
 
 
 def assess(obj: Object | None, world: World) -> State:
@@ -92,7 +104,7 @@ def _of_pods(pods: Sequence[Object], world: World, done: int, total: int, otherw
 
     tried_again: whether a program that ended badly is none yet, because somebody counts how often it may.
     """
-    states = [pod_state(pod, world.last_event, world.restarts) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    states = [world.pod_state(pod) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     states = [replace(state, status="waiting") if tried_again and state.crashed else state for state in states]
     worst = max(states, key=lambda state: (state.status == "failed", state.status == "waiting", -state.grace), default=PodState("ready"))
     if worst.status == "ready":
@@ -167,7 +179,7 @@ def _stateful_set(obj: Object, world: World) -> State:
     pods = owned(world.pods, obj)
     revision = status.get("updateRevision")
     current = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") == revision]
-    if not current and (message := world.last_event(obj, "FailedCreate")):
+    if not current and (message := world.refused(obj)):
         grace = _QUOTA_PASSED_ON if "exceeded quota" in message else 2.0
         return State("failed", f"pods cannot be made: {message}", _QUOTA, ready, total, grace=grace)
     return _of_replaced(current or pods, world, min(ready, updated), total, "pods are being made")
@@ -197,7 +209,7 @@ def _daemon_set(obj: Object, world: World) -> State:
         return State("waiting", "the controller has not seen the change yet", total=total)
     if done >= total and updated >= total:
         return State("ready", done=total, total=total)
-    if message := world.last_event(obj, "FailedCreate"):
+    if message := world.refused(obj):
         return State("failed", f"pods cannot be made: {message}", _QUOTA, done, total, grace=2.0)
     generation = str(obj["metadata"].get("generation"))
     pods = owned(world.pods, obj)
@@ -220,7 +232,7 @@ def _job(obj: Object, world: World) -> State:
         why = "its pod was deleted while it worked or since, or lost with its node" if gone else worst.reason
         reason = f"{failed.get('reason')}: {failed.get('message')}" + (f" ({why})" if why else "")
         return State("failed", reason, "Read the pod's log; correct the cause and run again.", done, total, 0.0, worst.pod, worst.container)
-    if message := world.last_event(obj, "FailedCreate"):
+    if message := world.refused(obj):
         return State("failed", f"pods cannot be made: {message}", _QUOTA, done, total, grace=2.0)
     running = [pod for pod in pods if _status(pod).get("phase") not in ("Failed", "Succeeded")]
     if held := next((state for pod in running if (state := kept_open(pod))), None):
@@ -229,7 +241,7 @@ def _job(obj: Object, world: World) -> State:
 
 
 def _pod(obj: Object, world: World) -> State:
-    state = pod_state(obj, world.last_event, world.restarts)
+    state = world.pod_state(obj)
     return State(state.status, state.reason, state.next_step, int(state.status == "ready"), 1, state.grace, state.pod, state.container)
 
 
@@ -240,7 +252,8 @@ def _claim(obj: Object, world: World) -> State:
     if phase == "Lost":
         return State("failed", "its volume is lost", "Restore from a backup onto a new claim.")
     if message := world.last_event(obj, "ProvisioningFailed"):
-        return State("failed", f"no volume can be made: {message}", "Check release_storage.class and the provisioner.", grace=3.0)
+        grace = 3.0 if "not found" in message else _PROVISIONER_LATE
+        return State("failed", f"no volume can be made: {message}", "Check release_storage.class and the provisioner.", grace=grace)
     if obj["metadata"]["name"] not in world.claims_used:
         return State("ready", "bound when a pod first uses it", done=1)
     return State("waiting", "its volume is being made")
@@ -258,6 +271,8 @@ _LOST_AGAIN = 3  # so many pods that failed whole (evicted, refused by the node)
 _RESUME = "Take that field back (kubectl rollout resume, kubectl edit), then run again."
 # Seconds: what an old pod gave back another workload may have taken, whose own old pod is about to end.
 _QUOTA_PASSED_ON = 15.0
+# Seconds for which a provisioner may refuse: its calls end with DeadlineExceeded where the storage takes its time, and are repeated.
+_PROVISIONER_LATE = 45.0
 _QUOTA = "Raise the quota or correct what the admission message names, then run again."
 _JUDGES = {
     "Deployment": _deployment,

@@ -45,7 +45,10 @@ _CONFIG = "Make the missing Secret, ConfigMap or key, then run again."
 _CRASH = "Read the log; put the previous release back, or correct the cause and run again."
 _MEMORY = "Raise limits.memory of this workload in rollout_resources, or find the leak."
 _SIDECAR = "Make the helper a sidecar (an init container with restartPolicy Always), or let it end when the work is done."
-_SCHEDULE = "Lower what it requests (rollout_resources), free a node, or add one."
+_SCHEDULE = (
+    "Lower what it requests (rollout_resources), free a node, or add one; "
+    "where an autoscaler adds nodes, set release_node_scale_up_seconds to the time it needs."
+)
 
 
 def pod_state(pod: Object, last_event: LastEvent, before: Restarts = MappingProxyType({})) -> PodState:
@@ -56,7 +59,7 @@ def pod_state(pod: Object, last_event: LastEvent, before: Restarts = MappingProx
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     if status.get("phase") == "Succeeded":
         return PodState("ready", pod=name)
-    if scheduling := _scheduling(pod, last_event):
+    if scheduling := _scheduling(pod):
         return scheduling
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     pull = last_event(pod, "Failed")  # older kubelets tell only there why an image was not pulled
@@ -64,24 +67,22 @@ def pod_state(pod: Object, last_event: LastEvent, before: Restarts = MappingProx
     for verdict in ("failed", "waiting"):
         for state in states:
             if state.status == verdict:
-                return state if verdict == "failed" else _blocked(pod, last_event) or state
+                return state if verdict == "failed" else blocked(pod, last_event) or state
     if status.get("phase") == "Failed":
         return PodState("failed", f"{status.get('reason', 'Failed')}: {status.get('message', '')}", _CRASH, pod=name)
     if is_ready(pod):
         return PodState("ready", pod=name)
     probe = last_event(pod, "Unhealthy")
-    return _blocked(pod, last_event) or PodState("waiting", f"not ready: {probe}" if probe else "starting", pod=name)
+    return blocked(pod, last_event) or PodState("waiting", f"not ready: {probe}" if probe else "starting", pod=name)
 
 
-def _scheduling(pod: Object, last_event: LastEvent) -> PodState | None:
+def _scheduling(pod: Object) -> PodState | None:
     condition: Object = next((one for one in (pod.get("status") or {}).get("conditions") or [] if one["type"] == "PodScheduled"), {})
     if condition.get("status") != "False":
         return None
     name, message = pod["metadata"]["name"], str(condition.get("message", "")).rstrip(".")
     if condition.get("reason") != "Unschedulable" or "unbound immediate PersistentVolumeClaims" in message:
         return PodState("waiting", f"waits for a node: {message}", pod=name)
-    if scaled := last_event(pod, "TriggeredScaleUp"):
-        return PodState("waiting", f"waits for a new node: {scaled}", pod=name)
     return PodState("failed", f"Unschedulable: {message}", _SCHEDULE, grace=3.0, pod=name, unschedulable=True)
 
 
@@ -157,13 +158,21 @@ def _after(ended: Object) -> str:
     return _MEMORY if ended.get("reason") == "OOMKilled" else _CRASH
 
 
-def _blocked(pod: Object, last_event: LastEvent) -> PodState | None:
-    """Why containers are not even created: volumes or the sandbox. Only events say so."""
-    name = pod["metadata"]["name"]
-    if message := last_event(pod, "FailedMount", "FailedAttachVolume"):
+def blocked(pod: Object, last_event: LastEvent) -> PodState | None:
+    """Why containers are not even created: volumes or the sandbox. Only events say so; one from before a container started is over."""
+    name, since = pod["metadata"]["name"], _last_start(pod)
+    if message := last_event(pod, "FailedMount", "FailedAttachVolume", since=since):
         missing = "not found" in message or "references non-existent" in message
         step, grace = (_CONFIG, 1.0) if missing else ("Check the volume.", _VOLUME_LATE)
         return PodState("failed", f"FailedMount: {message}", step, grace, name)
-    if message := last_event(pod, "FailedCreatePodSandBox"):
+    if message := last_event(pod, "FailedCreatePodSandBox", since=since):
         return PodState("failed", f"FailedCreatePodSandBox: {message}", "Check the node's network plugin and runtime.", 10.0, name)
     return None
+
+
+def _last_start(pod: Object) -> str:
+    """When a container of the pod last started; empty if none has."""
+    status = pod.get("status") or {}
+    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    states = [state for one in containers for which in ("state", "lastState") for state in (one.get(which) or {}).values()]
+    return max((str(state["startedAt"]) for state in states if state.get("startedAt")), default="")

@@ -112,6 +112,7 @@ RULES: Mapping[str, Check] = {
     "release_to": recorded,
     "release_trusted_proxies": number(0, 10),
     "release_ping_seconds": number(1, 3600),
+    "release_node_scale_up_seconds": number(0, 3600),
     "release_connection_seconds": number(0),
     "release_fail_on": each(one_of(*VERDICTS)),
     "rollout_wait_seconds": number(1, 3600),

@@ -30,6 +30,7 @@ TARGET_SPEC: dict[str, Any] = {
     "kubeconfig": {"type": "path", "aliases": ["config_file"]},
     "context": {"type": "str"},
     "namespace": {"type": "str", "default": "hsc-jit"},
+    "node_scale_up_seconds": {"type": "float", "default": 0},
 }
 POOL_SIZE = 16  # parallel requests of one module; more only queues in the API server's fairness
 _TIMEOUT = 30.0
@@ -55,6 +56,7 @@ class Cluster:
     on_wait: Callable[[str], None] = lambda words: None
     clock_skew: float = 0.0  # seconds by which this machine's clock is ahead of the server's, as the last answer said
     answered: bool = False
+    node_scale_up_seconds: float = 0.0  # that its node autoscaler may take to add a node; 0: it has none
 
     def impatient(self) -> Cluster:
         """The same connection, for those who wait in their own way."""
@@ -234,9 +236,9 @@ def connect(params: Mapping[str, Any]) -> Cluster:
         api_client.update_params_for_auth(headers, [], ["BearerToken"])
         return {key: value for key, value in headers.items() if value}
 
-    return Cluster(
-        settings.host.rstrip("/"), params.get("namespace") or "hsc-jit", api_client.rest_client.pool_manager, authorize, api_client
-    )
+    namespace, scale_up = params.get("namespace") or "hsc-jit", params.get("node_scale_up_seconds") or 0.0
+    pool = api_client.rest_client.pool_manager
+    return Cluster(settings.host.rstrip("/"), namespace, pool, authorize, api_client, node_scale_up_seconds=scale_up)
 
 
 def _as_kubectl(settings: Any, path: str | None, context: str | None) -> None:

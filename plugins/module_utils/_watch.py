@@ -94,7 +94,14 @@ class Watch:
         self, awaited: Sequence[Object], mirror: Any, claims: frozenset[str], now: float, took: float, *, over: bool
     ) -> list[Finding]:
         """Nothing as long as it is worth waiting."""
-        world = World(mirror.objects("pods"), mirror.objects("replica_sets"), mirror.objects("events"), claims, self.restarts)
+        world = World(
+            mirror.objects("pods"),
+            mirror.objects("replica_sets"),
+            mirror.objects("events"),
+            claims,
+            self.restarts,
+            self.cluster.node_scale_up_seconds,
+        )
         live = {key(item): item for kind in mirror.sources if isinstance(kind, tuple) for item in mirror.objects(kind)}
         states = {title(obj): _readiness.assess(live.get(key(obj)), world) for obj in awaited}
         self._tell(states)

@@ -58,8 +58,14 @@ def base(kubeconfig, images):
 
 @pytest.fixture
 def quota(base):
-    """As many pods as there are, and none beside them. Pods that have ended do not count."""
-    pods = [pod for pod in base.cluster.list(base.cluster.namespaced("pods")) if pod["status"]["phase"] not in ("Failed", "Succeeded")]
+    """As many pods as there are, and none beside them. Pods that have ended do not count, and one that is about to would leave room."""
+
+    def there():
+        pods = base.cluster.list(base.cluster.namespaced("pods"))
+        return [pod for pod in pods if pod["status"]["phase"] not in ("Failed", "Succeeded")]
+
+    until(lambda: not any(pod["metadata"].get("deletionTimestamp") for pod in there()), 90)
+    pods = there()
     path, full = base.cluster.namespaced("resourcequotas"), str(len(pods))
     base.cluster.create(path, {"metadata": {"name": "full"}, "spec": {"hard": {"pods": full}}})
     until(lambda: (base.cluster.get(f"{path}/full").get("status") or {}).get("used", {}).get("pods") == full, 30)

@@ -1,7 +1,10 @@
 """What looks like a fault and heals by itself is no reason to put anything back: it is told, and the release is good."""
 
+import threading
+import time
+
 import pytest
-from small_release import container, python, run
+from small_release import POD, SERVE, container, python, run
 from waiting import until
 
 pytestmark = pytest.mark.cluster
@@ -25,8 +28,6 @@ if not mark.exists():
 
 
 def test_a_container_that_ends_once_and_then_serves(base, seen):
-    from small_release import SERVE
-
     small = base.small()
     small.pod["volumes"] = [{"name": "shared", "emptyDir": {}}]
     small.one.update(command=python(ONCE + SERVE), volumeMounts=[{"name": "shared", "mountPath": "/shared"}])
@@ -37,14 +38,44 @@ def test_a_container_that_ends_once_and_then_serves(base, seen):
 
 
 def test_a_slow_start_is_not_a_failure(base, seen):
-    from small_release import SERVE
-
     small = base.small()
     small.one["command"] = python("import time; time.sleep(12)\n" + SERVE)
     seconds, warnings = deployed(base, small)
     assert seconds > 20, "two pods, one after the other"
     seen("pods that need 12 s to start (no fault)", "ready", seconds, 60, "the new release")
     assert warnings == []
+    base.deploy()
+
+
+def test_what_was_missing_is_there_when_it_is_run_again(base, seen):
+    """A kubelet looks for a volume's ConfigMap only once in two minutes in the end, and its word that there is none stays for an hour."""
+    small = base.small()
+    small.pod["volumes"] = [{"name": "late", "configMap": {"name": "late"}}]
+    small.one.update(command=python("import time; time.sleep(5)\n" + SERVE), volumeMounts=[{"name": "late", "mountPath": "/late"}])
+    outcome, _ = run(base.cluster, "present", objects=small.objects(base.cluster.namespace))
+    assert 'configmap "late" not found' in outcome.findings[-1].message
+    time.sleep(30)  # the kubelet's next look is later than a minute by then
+    base.cluster.create(base.cluster.namespaced("configmaps"), {"metadata": {"name": "late"}})
+    seconds, _ = deployed(base, small)
+    seen("volume whose ConfigMap has come since the run before (no fault)", "ready", seconds, 60, "the new release")
+    assert seconds < 60
+    base.deploy()
+
+
+def test_a_node_that_an_autoscaler_adds(base, seen, cluster_has_one_node, monkeypatch):
+    """No pod of the release has a place until another one has gone: as if a node had come."""
+    small, pods = base.small(), base.cluster.namespaced("pods")
+    metadata = {"name": "in-the-way", "labels": {"app": "in-the-way"}}
+    asleep = container(base.image, command=python("import time; time.sleep(600)"), envFrom=None, readinessProbe=None)
+    base.cluster.create(pods, {"metadata": metadata, "spec": {"securityContext": POD, "containers": [asleep]}})
+    until(lambda: base.cluster.get(f"{pods}/in-the-way")["spec"].get("nodeName"), 20)
+    rule = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": metadata["labels"]}}
+    small.pod["affinity"] = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [rule]}}
+    monkeypatch.setattr(base.cluster, "node_scale_up_seconds", 30.0)
+    threading.Timer(8, base.cluster.delete, [f"{pods}/in-the-way", "Background", 0]).start()
+    seconds, _ = deployed(base, small)
+    assert 8 < seconds < 60
+    seen("no node with room for 8 s, and an autoscaler (no fault)", "ready", seconds, 60, "the new release")
     base.deploy()
 
 
@@ -103,4 +134,5 @@ def test_a_full_quota_where_one_pod_may_go_first(base, seen, quota):
     small.settings["data"]["NEW"] = "1"  # for the store too, whose pod ends first as well
     seconds, _ = deployed(base, small)
     seen("full quota, and one pod may go first (no fault)", "ready", seconds, 60, "the new release")
+    base.cluster.delete(base.cluster.namespaced("resourcequotas/full"))  # the release before may send none first: it would have no room
     base.deploy()

@@ -33,6 +33,7 @@ class Jobs:
     """Runs Jobs at once. answers: what each ``plan`` Job logs, one after the other; run: how the other ends."""
 
     namespace = "ns"
+    node_scale_up_seconds = 0.0
 
     def __init__(self, *answers, run="Complete", live=LIVE, releases=(4,)):
         self.answers, self.run, self.live = list(answers), run, live

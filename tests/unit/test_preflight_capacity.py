@@ -42,6 +42,11 @@ def test_too_much_fails_and_names_the_workload_and_the_numbers():
     assert "Deployment web" in finding.message and "needed: 4.5 cores" in finding.message
 
 
+def test_an_autoscaler_may_make_the_room():
+    (finding,) = check([deployment(replicas=9)], [node()], [], "hsc-jit", node_scale_up_seconds=180)
+    assert finding.verdict == "warn" and "autoscaler has 180 s" in finding.message
+
+
 def test_a_pod_larger_than_any_node_is_seen_though_the_sum_is_enough():
     (finding,) = check([deployment(cpu="3", replicas=1)], [node("a"), node("b")], [], "hsc-jit")
     assert finding.verdict == "warn" and "No node has room for 1 of 1 pods" in finding.message

@@ -21,8 +21,9 @@ def ready_pod(name="web-1"):
     return pod(name, phase="Running", conditions=conditions, containerStatuses=[{"name": "web", "ready": True, "state": {"running": {}}}])
 
 
-def event(about, reason, message):
-    return {"metadata": {}, "type": "Warning", "reason": reason, "message": message, "involvedObject": {"uid": about["metadata"]["uid"]}}
+def event(about, reason, message, time=""):
+    about = {"uid": about["metadata"]["uid"]}
+    return {"metadata": {}, "type": "Warning", "reason": reason, "message": message, "involvedObject": about, "lastTimestamp": time}
 
 
 def deployment(wanted=2, **status):
@@ -123,6 +124,31 @@ def test_a_missing_secret_for_a_volume_is_told_by_its_event():
     assert 'secret "tls" not found' in state.reason
 
 
+@pytest.mark.parametrize("message", ['configmap "settings" not found', "failed to sync configmap cache: timed out"])
+def test_what_held_a_pod_up_before_its_container_started_is_over(message):
+    """Seen: the ConfigMap came, the container ran, and its probe needed longer than the old event's grace."""
+    running = {"name": "web", "restartCount": 0, "ready": False, "state": {"running": {"startedAt": "2026-11-27T02:00:05Z"}}}
+    starting = pod(phase="Running", containerStatuses=[running])
+
+    def judged(time):
+        return judge(deployment(), starting, events=[event(starting, "FailedMount", message, time)]).status
+
+    assert (judged("2026-11-27T02:00:04Z"), judged("2026-11-27T02:00:09Z")) == ("waiting", "failed")
+
+
+def made(when):
+    found = pod()
+    found["metadata"]["creationTimestamp"] = when
+    return found
+
+
+def test_a_pod_that_could_not_be_made_at_first_is_made_now():
+    refused = [event(job(), "FailedCreate", "exceeded quota: small", "2026-11-27T02:00:05Z")]
+    assert judge(job(active=1), events=refused).status == "failed"
+    assert judge(job(active=1), made("2026-11-27T02:00:01Z"), events=refused).status == "failed"
+    assert judge(job(active=1), made("2026-11-27T02:00:09Z"), events=refused).status == "waiting"
+
+
 def test_stateful_set_judges_pods_of_the_new_revision():
     status = {"observedGeneration": 1, "updateRevision": "b", "readyReplicas": 1, "updatedReplicas": 0, "replicas": 1}
     obj = {"kind": "StatefulSet", "metadata": {"name": "db", "uid": "s", "generation": 1}, "spec": {"replicas": 1}, "status": status}
@@ -218,6 +244,12 @@ def test_pods_that_end_matter_only_where_their_place_would_be_one():
     assert judge(deployment(), enemy, ending("web")).status == "waiting"
 
 
+def test_a_pod_without_place_has_as_long_as_an_autoscaler_needs_for_a_node():
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: 1 Insufficient cpu."}
+    homeless = pod(conditions=[condition])
+    assert [judge(deployment(), homeless, node_scale_up_seconds=seconds).grace for seconds in (0, 180)] == [3.0, 180]
+
+
 def test_restarts_of_another_day_are_no_fault_of_this_release():
     """Seen: a machine was started again three times, and later a probe was late once."""
     container = {"name": "web", "restartCount": 3, "ready": False, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 255}}}
@@ -239,6 +271,8 @@ def test_claims():
     failed = judge(claim("Pending"), events=[event(claim("Pending"), "ProvisioningFailed", 'storageclass "x" not found')])
     assert failed.status == "failed"
     assert 'storageclass "x" not found' in failed.reason
+    slow = judge(claim("Pending"), events=[event(claim("Pending"), "ProvisioningFailed", "rpc error: code = DeadlineExceeded")])
+    assert (failed.grace, slow.grace) == (3.0, 45.0)
 
 
 def test_autoscaler_without_metrics_is_no_failure_but_without_target_it_is():

@@ -51,6 +51,7 @@ class Script:
 class FakeCluster:
     namespace = "ns"
     patience = 30.0
+    node_scale_up_seconds = 0.0
 
     def namespaced(self, plural, api="/api/v1", namespace=None):
         return plural
