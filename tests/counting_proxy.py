@@ -20,6 +20,9 @@ def through(address):
     }
 
 
+_AT_ONCE = 64  # helm sends a thousand: over one HTTP/2 connection to a real server, which slows it down; this one would only be refused
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024  # helm opens hundreds of connections at once
@@ -29,6 +32,7 @@ class _Server(ThreadingHTTPServer):
 def counting(kubeconfig):
     """(address, Counter of methods with WATCH by itself, what was to change something). It makes every request slower."""
     cluster, counted, writes, lock = connect({"kubeconfig": kubeconfig}), Counter(), [], threading.Lock()
+    places = threading.Semaphore(_AT_ONCE)
 
     class Forward(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -39,6 +43,10 @@ def counting(kubeconfig):
                 counted["WATCH" if "watch=true" in self.path else self.command] += 1
                 if self.command != "GET" and "dryRun=All" not in self.path and "accessreviews" not in self.path:
                     writes.append(f"{self.command} {self.path}")
+            with places:
+                self.answer(body)
+
+        def answer(self, body):
             kept = {
                 name: value for name, value in self.headers.items() if name.lower() not in ("host", "content-length", "accept-encoding")
             }

@@ -23,6 +23,10 @@ options:
     description: Namespace of the objects.
     type: str
     required: true
+  pod_spec:
+    description: Fields of every pod's C(spec), e.g. C(imagePullSecrets). What a template itself says wins.
+    type: dict
+    default: {}
   components:
     description: Only objects of these waves, by name without number; all if not given.
     type: list
@@ -81,4 +85,4 @@ class LookupModule(LookupBase):
         except AnsibleError as error:
             raise AnsibleError(f"{source}: cannot be rendered: {error}") from error
         obj = _manifests.parse(str(text or ""), source)
-        return obj and _manifests.stamp(obj, path.parent.name, str(self.get_option("namespace")))
+        return obj and _manifests.stamp(obj, path.parent.name, str(self.get_option("namespace")), self.get_option("pod_spec"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -83,8 +84,8 @@ def pod_template(obj: Mapping[str, Any]) -> dict[str, Any] | None:
     return value or None
 
 
-def stamp(obj: dict[str, Any], wave: str, namespace: str) -> dict[str, Any]:
-    """The object with namespace, labels and wave. What the template itself says wins."""
+def stamp(obj: dict[str, Any], wave: str, namespace: str, pod_spec: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """The object with namespace, labels and wave, and its pods with the fields of ``pod_spec``. What the template itself says wins."""
     metadata = obj["metadata"]
     if obj["kind"] not in CLUSTER_WIDE:
         metadata.setdefault("namespace", namespace)
@@ -96,6 +97,7 @@ def stamp(obj: dict[str, Any], wave: str, namespace: str) -> dict[str, Any]:
         labels = {"app": metadata["name"], **labels}
         inner = template.setdefault("metadata", {})
         inner["labels"] = {**labels, **inner.get("labels", {})}
+        template["spec"] = {**pod_spec, **template.get("spec", {})}
     metadata["labels"] = {**labels, **metadata.get("labels", {})}
     return obj
 

@@ -24,6 +24,7 @@ STORES: Mapping[str, ModuleType] = {"redis": _redis_backup, "postgres": _postgre
 TITLES = {"redis": "Redis", "postgres": "PostgreSQL"}
 SCRATCH = "hsc-jit-restore-proof"
 _LIFE_SECONDS = 900  # a scratch pod of a killed run ends itself
+_AS_SOURCE = ("imagePullSecrets", "nodeSelector", "tolerations")  # where the data store's pod may run and its image come from, it may too
 
 
 @dataclass
@@ -46,31 +47,33 @@ class Scratch:
         name = f"{self.prefix}-{artefact.kind}"
         self.progress.say(f"Restoring {TITLES[artefact.kind]} into a scratch server")
         try:
-            self._start(name, self.images.get(artefact.kind) or self._image_of(artefact.source))
+            self._start(name, artefact)
             STORES[artefact.kind].restore(self.cluster, name, "scratch", plain)
             yield name
         finally:
             self.cluster.delete(self.cluster.namespaced("pods") + f"/{name}", grace_seconds=0)
 
-    def _image_of(self, pod: str) -> str:
-        """The data store's own image: what is restored is read by the same version."""
-        containers: list[dict[str, Any]] = self.cluster.get(self.cluster.namespaced("pods") + f"/{pod}")["spec"]["containers"]
-        return str(containers[0]["image"])
-
-    def _start(self, name: str, image: str) -> None:
+    def _start(self, name: str, artefact: Artefact) -> None:
+        """With the data store's own image, unless another is given: what is restored is read by the same version."""
         path = self.cluster.namespaced("pods")
+        source = (self.cluster.find(f"{path}/{artefact.source}") or {}).get("spec") or {"containers": []}
+        image = self.images.get(artefact.kind) or next((one["image"] for one in source["containers"]), "")
+        if not image:
+            raise BackupProblem(
+                f"Pod {artefact.source} is not there, so the image to restore with is not known: give images.{artefact.kind}."
+            )
         if self.cluster.delete(f"{path}/{name}", grace_seconds=0):  # of a killed run
             while self.cluster.find(f"{path}/{name}"):
                 self.sleep(0.3)
-        self.cluster.create(path, scratch_pod(name, image))
+        self.cluster.create(path, scratch_pod(name, image, {field: source[field] for field in _AS_SOURCE if field in source}))
         watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.monotonic)
         finding = watch.wait([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {}}], 120)[0]
         if finding.verdict != "pass":
             raise BackupProblem(finding.message)
 
 
-def scratch_pod(name: str, image: str) -> dict[str, Any]:
-    """A pod that does nothing until something is restored in it, with no rights and no network use."""
+def scratch_pod(name: str, image: str, placement: Mapping[str, Any]) -> dict[str, Any]:
+    """A pod that does nothing until something is restored in it, with no rights and no network use. placement: fields of its spec."""
     container = {
         "name": "scratch",
         "image": image,
@@ -87,6 +90,7 @@ def scratch_pod(name: str, image: str) -> dict[str, Any]:
             "labels": {"app": SCRATCH, "app.kubernetes.io/part-of": "hsc-jit", "app.kubernetes.io/component": "backup"},
         },
         "spec": {
+            **placement,
             "restartPolicy": "Never",
             "activeDeadlineSeconds": _LIFE_SECONDS,
             "automountServiceAccountToken": False,

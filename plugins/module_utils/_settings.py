@@ -94,8 +94,15 @@ def each(check: Check) -> Check:
     return inner
 
 
+def texts(example: str, *names: str) -> Check:
+    def good(value: Any) -> bool:
+        strings = isinstance(value, Mapping) and value and all(isinstance(one, str) for pair in value.items() for one in pair)
+        return bool(strings) and {*value} <= {*(names or value)}
+
+    return lambda value: "" if good(value) else f"write it as {example}"
+
+
 Fields = Mapping[str, Check]
-_PORT = number(30000, 32767)
 _REPLICAS = ("backend_min", "backend_max", "answer", "worker")
 # Settings that are one value.
 RULES: Mapping[str, Check] = {
@@ -138,8 +145,17 @@ RULES: Mapping[str, Check] = {
 # Settings with fields: (those that must be there, those that may).
 SHAPES: Mapping[str, tuple[Fields, Fields]] = {
     "release_replicas": ({name: number(0 if name in ("answer", "worker") else 1, 100) for name in _REPLICAS}, {}),
+    "release_pod_spec": (
+        {},
+        {
+            "imagePullSecrets": each(texts("{name: registry}", "name")),
+            "nodeSelector": texts("{disk: ssd}"),
+            "tolerations": each(texts("{key: dedicated, operator: Exists}", "key", "operator", "value", "effect")),
+            "priorityClassName": matching(_HOST, "high"),
+        },
+    ),
     "release_storage": ({"class": text} | dict.fromkeys(("redis", "postgres", "prometheus", "backups"), quantity), {}),
-    "release_node_ports": ({}, dict.fromkeys(("backend", "page", "prometheus"), _PORT)),
+    "release_node_ports": ({}, dict.fromkeys(("backend", "page", "prometheus"), number(30000, 32767))),
     "release_canary": (
         {
             "percent": each(number(1, 99)),

@@ -223,9 +223,9 @@ def main():
                     counted.clear()
                     work()
                     requests[tool.name, scene] = dict(counted)
+                    print(f"{tool.name}, {scene}: {dict(counted)}", file=sys.stderr, flush=True)
 
                 scenes(tool, objects, cluster, file.name, note)
-                print(f"counted: {tool.name}", file=sys.stderr, flush=True)
     finally:
         for namespace in cluster.list("/api/v1/namespaces", labelSelector=",".join(f"{name}={value}" for name, value in MARK.items())):
             cluster.delete(f"/api/v1/namespaces/{namespace['metadata']['name']}")

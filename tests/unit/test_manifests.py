@@ -48,6 +48,14 @@ def test_dates_stay_text():
     assert m.parse("apiVersion: v1\nkind: A\nmetadata: {name: x}\nday: 2026-11-24\n", "f")["day"] == "2026-11-24"
 
 
+def test_every_pod_has_the_fields_that_the_environment_gives_beside_its_own():
+    given = {"imagePullSecrets": [{"name": "registry"}], "priorityClassName": "high"}
+    own = m.parse(DEPLOYMENT.replace("spec:\n      containers", "spec:\n      priorityClassName: low\n      containers"), "f")
+    spec = m.stamp(own, "30-workloads", "ns", given)["spec"]["template"]["spec"]
+    assert (spec["imagePullSecrets"], spec["priorityClassName"], len(spec["containers"])) == ([{"name": "registry"}], "low", 1)
+    assert "imagePullSecrets" not in m.stamp(m.parse(CONFIG % 1, "f"), "10-config", "ns", given)
+
+
 def test_labels_namespace_and_wave_come_from_one_place():
     (obj,) = build(DEPLOYMENT)
     assert obj["metadata"]["namespace"] == "ns"
