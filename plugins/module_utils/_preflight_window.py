@@ -19,7 +19,10 @@ _SEARCH_DAYS = 120
 
 @dataclass(frozen=True)
 class Window:
-    """Days and times at which changes are allowed, and the periods in which they are not: (first day, last day, reason)."""
+    """Days and times at which changes are allowed, and the periods in which they are not: (first day, last day, reason).
+
+    begin after end: over midnight; days are those on which it opens.
+    """
 
     zone: ZoneInfo
     days: frozenset[str]
@@ -32,6 +35,14 @@ class Window:
 
     def opens(self, day: date) -> bool:
         return _DAYS[day.weekday()] in self.days and not self.frozen(day)
+
+    def has(self, here: datetime) -> bool:
+        """Whether that local time lies in it, the whole minute of ``end`` too."""
+        day, minute = here.date(), here.time().replace(second=0, microsecond=0)
+        if self.begin < self.end:
+            return self.opens(day) and self.begin <= minute <= self.end
+        began_yesterday = minute <= self.end and self.opens(day - timedelta(days=1)) and not self.frozen(day)
+        return began_yesterday or (minute >= self.begin and self.opens(day))
 
 
 def parse(given: Mapping[str, Any]) -> Window:
@@ -46,8 +57,8 @@ def parse(given: Mapping[str, Any]) -> Window:
     if not days <= set(_DAYS):
         raise ValueError(f"window.days is {given['days']}; use {', '.join(_DAYS)}.")
     begin, end = _time("from", given.get("from", "00:00")), _time("to", given.get("to", "23:59"))
-    if begin >= end:
-        raise ValueError(f"window: from {begin:%H:%M} is not before to {end:%H:%M}; a window over midnight is two days' business.")
+    if begin == end:
+        raise ValueError(f"window: from and to are both {begin:%H:%M}; leave both out for the whole day.")
     return Window(zone, days, begin, end, [_freeze(one) for one in given.get("freezes", ())])
 
 
@@ -71,7 +82,7 @@ def check(window: Window, now: datetime) -> Finding:
     at = f"{here:%a %Y-%m-%d %H:%M} {window.zone.key}"
     hours = f"{', '.join(day for day in _DAYS if day in window.days)} {window.begin:%H:%M} to {window.end:%H:%M}"
     evidence = {"now": here.isoformat(timespec="seconds"), "window": hours, "timezone": window.zone.key}
-    if window.opens(here.date()) and window.begin <= here.time() <= window.end:
+    if window.has(here):
         return Finding("PF-90", "pass", f"Change window: {at} lies in it ({hours}).", evidence)
     frozen = window.frozen(here.date())
     why = f"is in a freeze ({frozen})" if frozen else f"is outside of it ({hours})"

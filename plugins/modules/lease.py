@@ -40,6 +40,7 @@ options:
     description:
       - When this environment may be changed, with C(days) (mon to sun), C(from) and C(to) (times of day in C(timezone)), and C(freezes), a
         list of C(from), C(to) (dates) and C(reason) in which it may not. Empty means at any time.
+      - With C(from) after C(to) it goes over midnight; C(days) are those on which it opens.
     type: dict
     default: {}
   run:

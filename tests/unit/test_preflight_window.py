@@ -29,6 +29,29 @@ def test_the_window_is_in_local_time_and_the_next_one_is_named(now, verdict, say
     assert (finding.id, finding.verdict) == ("PF-90", verdict) and says in f"{finding.message} {finding.next_step}"
 
 
+@pytest.mark.parametrize(
+    ("now", "inside"),
+    [
+        ("2026-11-24T22:59:59", False),
+        ("2026-11-24T23:00", True),
+        ("2026-11-25T03:59", True),
+        ("2026-11-25T04:00:59", True),
+        ("2026-11-25T04:01", False),
+        ("2026-11-26T02:00", False),
+        ("2026-12-16T02:00", False),
+    ],
+)
+def test_a_window_over_midnight_opens_on_its_day_and_closes_on_the_next(now, inside):
+    window = parse(
+        {"days": ["tue"], "from": "23:00", "to": "04:00", "freezes": [{"from": "2026-12-16", "to": "2026-12-16", "reason": "sale"}]}
+    )
+    assert window.has(at(now)) is inside
+
+
+def test_without_times_the_whole_day_is_in_it():
+    assert parse({}).has(at("2026-11-24T23:59:59"))
+
+
 def test_an_unquoted_time_in_yaml_is_a_number_of_minutes():
     assert parse({"from": 600, "to": 1439}).begin.isoformat("minutes") == "10:00"
 
@@ -45,7 +68,7 @@ def test_a_freeze_without_end_is_not_searched_for_ever():
         ({"timezone": "Mars/Base"}, "window.timezone is 'Mars/Base'"),
         ({"days": ["today"]}, "window.days"),
         ({"from": "9 o'clock"}, "window.from"),
-        ({"from": "10:00", "to": "09:00"}, "from 10:00 is not before to 09:00"),
+        ({"from": "10:00", "to": "10:00"}, "from and to are both 10:00"),
         ({"freezes": [{"from": "2026-12-18"}]}, "window.freezes"),
     ],
 )
