@@ -83,6 +83,8 @@ def _scheduling(pod: Object) -> PodState | None:
     name, message = pod["metadata"]["name"], str(condition.get("message", "")).rstrip(".")
     if condition.get("reason") != "Unschedulable" or "unbound immediate PersistentVolumeClaims" in message:
         return PodState("waiting", f"waits for a node: {message}", pod=name)
+    if node := (pod.get("status") or {}).get("nominatedNodeName"):
+        return PodState("waiting", f"waits until pods of lower priority have left {node}: {message}", pod=name)
     return PodState("failed", f"Unschedulable: {message}", _SCHEDULE, grace=3.0, pod=name, unschedulable=True)
 
 

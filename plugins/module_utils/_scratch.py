@@ -24,6 +24,7 @@ STORES: Mapping[str, ModuleType] = {"redis": _redis_backup, "postgres": _postgre
 TITLES = {"redis": "Redis", "postgres": "PostgreSQL"}
 SCRATCH = "hsc-jit-restore-proof"
 _LIFE_SECONDS = 900  # a scratch pod of a killed run ends itself
+_START_SECONDS = 120  # for the node to have the image, beside the time in which an autoscaler adds a node
 _AS_SOURCE = ("imagePullSecrets", "nodeSelector", "tolerations")  # where the data store's pod may run and its image come from, it may too
 
 
@@ -67,7 +68,8 @@ class Scratch:
                 self.sleep(0.3)
         self.cluster.create(path, scratch_pod(name, image, {field: source[field] for field in _AS_SOURCE if field in source}))
         watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.monotonic)
-        finding = watch.wait([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {}}], 120)[0]
+        seconds = _START_SECONDS + self.cluster.node_scale_up_seconds
+        finding = watch.wait([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {}}], seconds)[0]
         if finding.verdict != "pass":
             raise BackupProblem(finding.message)
 

@@ -250,6 +250,12 @@ def test_a_pod_without_place_has_as_long_as_an_autoscaler_needs_for_a_node():
     assert [judge(deployment(), homeless, node_scale_up_seconds=seconds).grace for seconds in (0, 180)] == [3.0, 180]
 
 
+def test_a_pod_for_which_others_are_made_to_leave_has_a_place():
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: 1 Insufficient cpu."}
+    state = judge(deployment(), pod(conditions=[condition], nominatedNodeName="n0"))
+    assert (state.status, "lower priority have left n0" in state.reason) == ("waiting", True)
+
+
 def test_restarts_of_another_day_are_no_fault_of_this_release():
     """Seen: a machine was started again three times, and later a probe was late once."""
     container = {"name": "web", "restartCount": 3, "ready": False, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 255}}}
