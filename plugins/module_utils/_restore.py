@@ -195,8 +195,7 @@ class Restore:
     def _bring_back(self) -> None:
         for pod in self.backup.cache_pods():
             _redis_restore.flush(self.cluster, pod, "redis")
-        failed = [finding.message for finding in self.writers.start(self.state.replicas, self.wait_seconds) if finding.verdict != "pass"]
-        if failed:
+        if failed := self.writers.start(self.state.replicas, self.wait_seconds):
             raise BackupProblem("; ".join(failed))
         if not self.state.replicas.get("hsc-jit-backend"):
             return
@@ -225,7 +224,7 @@ class Restore:
     def _undone(self) -> str:
         """Bring back what was stopped, where nothing was replaced; the next step."""
         try:
-            failed = [one.message for one in self.writers.start(self.state.replicas, self.wait_seconds) if one.verdict != "pass"]
+            failed = self.writers.start(self.state.replicas, self.wait_seconds)
             if not failed:
                 write_state(self.cluster, None)
                 return "All workloads are back. Correct the cause and run again."

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ansible_collections.hsc.jit.plugins.module_utils._discovery import OURS, Kinds
-from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._finding import good
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._redis_backup import BackupProblem
 from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster
@@ -50,8 +50,8 @@ class Writers:
             self.progress.say("Stopping what writes", detail=f"{len(left)} pods left")
             self.sleep(0.5)
 
-    def start(self, replicas: Mapping[str, int], seconds: float) -> list[Finding]:
-        """As many pods as before, all ready (for the backend: /ready answers). Answers what ``Watch.wait`` says."""
+    def start(self, replicas: Mapping[str, int], seconds: float) -> list[str]:
+        """As many pods as before, all ready (for the backend: /ready answers). Answers why they are not; a fault that healed is none."""
         there = {name: count for name, count in replicas.items() if self.cluster.find(self._path(name))}
         for name, count in there.items():
             self._scale(name, count)
@@ -60,7 +60,7 @@ class Writers:
         findings = watch.wait(objects, seconds) if objects else []
         for name in there:
             self._let_go(name)
-        return findings
+        return [finding.message for finding in findings if not good([finding])]
 
     def _pods(self) -> list[str]:
         pods = self.cluster.list(self.cluster.namespaced("pods"), labelSelector=f"app in ({','.join(WRITERS)})")

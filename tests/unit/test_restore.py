@@ -130,7 +130,9 @@ def failing(restore, monkeypatch, step):
         raise BackupProblem("the disk is full")
 
     monkeypatch.setattr(restore, "_replace", replace)
-    monkeypatch.setattr(_watch.Watch, "wait", lambda *given: [Finding("RO-02", "pass", "ready")])
+    monkeypatch.setattr(
+        _watch.Watch, "wait", lambda *given: [Finding("RO-02", "pass", "ready"), Finding("RO-02", "warn", "restarted once")]
+    )
     return restore.carry_out()
 
 
