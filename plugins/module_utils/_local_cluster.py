@@ -19,7 +19,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
 from ansible_collections.hsc.jit.plugins.module_utils import _whole_file
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import MOST_NODES, Node, Settings
-from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import pod_state
+from ansible_collections.hsc.jit.plugins.module_utils._readiness import World
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster, connect
 
 _READY_SECONDS = 180
@@ -212,7 +212,7 @@ def _why(deployment: dict[str, Any], pods: list[dict[str, Any]]) -> str:
     """`` (container coredns: CrashLoopBackOff: its last words)``; may be empty, and old right after a kill."""
     labels = deployment["spec"]["selector"]["matchLabels"].items()
     mine = [pod for pod in pods if labels <= pod["metadata"].get("labels", {}).items()]
-    reasons = [state.reason for state in (pod_state(pod, lambda *_: "") for pod in mine) if state.reason]
+    reasons = [state.reason for state in map(World().pod_state, mine) if state.reason]
     return f" ({reasons[0]})" if reasons else ""
 
 

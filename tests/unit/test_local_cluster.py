@@ -36,6 +36,8 @@ def test_a_waiting_addon_says_which_of_its_pods_fails_and_why():
     told = _local_cluster._why(deployment, pods)
     assert told == " (container coredns: CrashLoopBackOff: exit code 1: no route to host, restarted 2 times)"
     assert _local_cluster._why(deployment, pods[:1]) == ""
+    container["state"] = {"waiting": {"reason": "ContainerCreating"}}
+    assert _local_cluster._why(deployment, pods) == " (pulling image or mounting volumes)"
 
 
 @pytest.mark.parametrize(("wanted", "predicted"), [("present", "present"), ("stopped", "absent"), ("absent", "absent")])
