@@ -36,6 +36,7 @@ def counting(kubeconfig):
 
     class Forward(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # an answer is written in parts: each would wait for the client's acknowledgement of the one before
 
         def forward(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
