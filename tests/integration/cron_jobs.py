@@ -40,7 +40,7 @@ def run_now(product, cron_job):
 @contextmanager
 def backups_pod(product, image):
     """The name of a pod whose container ``scratch`` has the backups under /backups."""
-    pod = _scratch.scratch_pod(f"hsc-jit-backups-test-{secrets.token_hex(3)}", image)
+    pod = _scratch.scratch_pod(f"hsc-jit-backups-test-{secrets.token_hex(3)}", image, {})
     pod["spec"]["volumes"].append({"name": "backups", "persistentVolumeClaim": {"claimName": "hsc-jit-backups"}})
     pod["spec"]["containers"][0]["volumeMounts"].append({"name": "backups", "mountPath": "/backups"})
     product.create(product.namespaced("pods"), pod)
