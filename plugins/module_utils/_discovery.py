@@ -74,7 +74,7 @@ class Kinds:
 def live(kinds: Kinds, objects: Sequence[Object], also: Iterable[Kind]) -> dict[tuple[str, str, str], dict[str, Any]]:
     """What is in the cluster of ``objects`` (by key), and every labelled object of ours of the same kinds and those of ``also``.
 
-    One list per kind for what carries our labels; a single read only for an object that is there without them.
+    One list per kind for what carries our labels. An object that is not among them is there without labels, or not at all: see _unlabelled.
     """
     kinds.learn(version for version, _ in [*((obj["apiVersion"], "") for obj in objects), *also])
     kinds.coming = defined(objects)
@@ -84,10 +84,20 @@ def live(kinds: Kinds, objects: Sequence[Object], also: Iterable[Kind]) -> dict[
     for items in in_parallel(lambda kind: _list(kinds, kind), namespaced):
         found |= {key(item): item for item in items}
     missing = [obj for obj in objects if key(obj) not in found and not kinds.is_coming(obj)]
-    for obj, item in zip(missing, in_parallel(lambda one: kinds.cluster.find(kinds.path(one)), missing), strict=True):
-        if item is not None:
-            found[key(obj)] = item
-    return found
+    return found | {key(item): item for item in _unlabelled(kinds, missing)}
+
+
+def _unlabelled(kinds: Kinds, objects: Sequence[Object]) -> list[dict[str, Any]]:
+    """Those of the objects that are there: a read of each, or one list where a round of parallel reads would not do."""
+    by_collection: dict[str, set[str]] = {}
+    for obj in objects:
+        collection, _, name = kinds.path(obj).rpartition("/")
+        by_collection.setdefault(collection, set()).add(name)
+    many = [collection for collection, names in by_collection.items() if len(names) > POOL_SIZE]
+    few = [f"{collection}/{name}" for collection, names in by_collection.items() if collection not in many for name in sorted(names)]
+    listed = zip(many, in_parallel(kinds.cluster.list, many), strict=True)
+    named = [item for collection, items in listed for item in items if item["metadata"]["name"] in by_collection[collection]]
+    return [*named, *(item for item in in_parallel(kinds.cluster.find, few) if item is not None)]
 
 
 def _list(kinds: Kinds, kind: Kind) -> list[dict[str, Any]]:

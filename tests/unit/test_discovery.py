@@ -1,4 +1,5 @@
-from ansible_collections.hsc.jit.plugins.module_utils._discovery import Kinds
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._discovery import Kinds, live
 from ansible_collections.hsc.jit.plugins.module_utils._kinds import Resource
 from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster
 
@@ -25,3 +26,33 @@ def test_what_lives_elsewhere_or_in_no_namespace_is_tried_where_it_will_be():
     elsewhere = {**CONFIG, "metadata": {"name": "c", "namespace": "other"}}
     assert KINDS.trial(elsewhere, stand_in=True) == ("/api/v1/namespaces/other/configmaps/c", elsewhere)
     assert KINDS.trial(NAMESPACE, stand_in=True) == ("/api/v1/namespaces/hsc-jit", NAMESPACE)
+
+
+class Server(Cluster):
+    """ConfigMaps by name: with our labels or without. asked: how often each path was."""
+
+    def __init__(self, ours, foreign):
+        super().__init__("https://k", "hsc-jit", None, dict)
+        self.ours, self.foreign, self.asked = ours, foreign, []
+
+    def list(self, path, **query):
+        self.asked.append(path)
+        return [config(name) for name in (self.ours if "labelSelector" in query else [*self.ours, *self.foreign])]
+
+    def find(self, path, **_):
+        self.asked.append(path)
+        name = path.rpartition("/")[2]
+        return config(name) if name in self.foreign else None
+
+
+def config(name):
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+
+
+@pytest.mark.parametrize(("missing", "requests"), [(0, 1), (3, 4), (16, 17), (17, 2), (400, 2)])
+def test_objects_that_are_missing_cost_one_list_where_they_are_many(missing, requests):
+    server = Server(["ours"], ["others", "unlabelled"])
+    objects = [config(name) for name in ("ours", "unlabelled")][: 2 if missing else 1] + [config(f"new-{n}") for n in range(missing - 1)]
+    found = live(Kinds(server, dict(KINDS.known)), objects, ())
+    assert {name for _, _, name in found} == ({"ours", "unlabelled"} if missing else {"ours"})
+    assert len(server.asked) == requests
