@@ -28,53 +28,62 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 1024  # helm opens hundreds of connections at once
 
 
+class _Counted:
+    """What came through the proxy: methods, with WATCH by itself, and what was to change something."""
+
+    def __init__(self):
+        self.methods, self.writes, self.lock = Counter(), [], threading.Lock()
+
+    def add(self, method, path):
+        with self.lock:
+            self.methods["WATCH" if "watch=true" in path else method] += 1
+            if method != "GET" and "dryRun=All" not in path and "accessreviews" not in path:
+                self.writes.append(f"{method} {path}")
+
+
+class _Forward(BaseHTTPRequestHandler):
+    """One connection of a client. cluster, counted, places: set for each proxy."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # an answer is written in parts: each would wait for the client's acknowledgement of the one before
+
+    def forward(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.counted.add(self.command, self.path)
+        with self.places:
+            self.answer(body)
+
+    def answer(self, body):
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "content-length", "accept-encoding")}
+        address = self.cluster.server + self.path
+        answer = self.cluster.pool.request(self.command, address, body=body, headers=kept, preload_content=False, retries=False, timeout=60)
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            for chunk in answer.stream(65536):
+                self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+            self.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            self.close_connection = True  # whoever watched has enough
+        finally:
+            answer.close()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
+
+    def log_message(self, *_):
+        pass
+
+
 @contextmanager
 def counting(kubeconfig):
     """(address, Counter of methods with WATCH by itself, what was to change something). It makes every request slower."""
-    cluster, counted, writes, lock = connect({"kubeconfig": kubeconfig}), Counter(), [], threading.Lock()
-    places = threading.Semaphore(_AT_ONCE)
-
-    class Forward(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # an answer is written in parts: each would wait for the client's acknowledgement of the one before
-
-        def forward(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            with lock:
-                counted["WATCH" if "watch=true" in self.path else self.command] += 1
-                if self.command != "GET" and "dryRun=All" not in self.path and "accessreviews" not in self.path:
-                    writes.append(f"{self.command} {self.path}")
-            with places:
-                self.answer(body)
-
-        def answer(self, body):
-            kept = {
-                name: value for name, value in self.headers.items() if name.lower() not in ("host", "content-length", "accept-encoding")
-            }
-            answer = cluster.pool.request(
-                self.command, cluster.server + self.path, body=body, headers=kept, preload_content=False, retries=False, timeout=60
-            )
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            try:
-                for chunk in answer.stream(65536):
-                    self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
-                self.wfile.write(b"0\r\n\r\n")
-            except OSError:
-                self.close_connection = True  # whoever watched has enough
-            finally:
-                answer.close()
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
-
-        def log_message(self, *_):
-            pass
-
-    server = _Server(("127.0.0.1", 0), Forward)
+    counted = _Counted()
+    known = {"cluster": connect({"kubeconfig": kubeconfig}), "counted": counted, "places": threading.Semaphore(_AT_ONCE)}
+    server = _Server(("127.0.0.1", 0), type("_Forward", (_Forward,), known))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", counted, writes
+        yield f"http://127.0.0.1:{server.server_address[1]}", counted.methods, counted.writes
     finally:
         server.shutdown()
