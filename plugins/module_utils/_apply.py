@@ -19,7 +19,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
 from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._readiness import World
-from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import STARTING, blocked
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import backed_off
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 
 GENERATED = ("redis-password", "postgres-password", "token-key")
@@ -228,22 +228,10 @@ def restart(cluster: Cluster, path: str, moment: str) -> None:
     cluster.patch_merge(path, {"spec": {"template": template}}, fieldManager="hsc.jit-operate")
 
 
-def retry_backed_off_pods(cluster: Cluster) -> list[str]:
-    """Delete our pods that failed and wait to be tried again, for up to five minutes: what this run corrects is then seen at once."""
+def retry_backed_off_pods(cluster: Cluster) -> None:
+    """Delete our pods that failed and wait to be tried again: what this run corrects is then seen at once."""
     pods = [pod for pod in cluster.list(cluster.namespaced("pods"), labelSelector=_discovery.OURS) if not _objects.is_ready(pod)]
     world = World(events=cluster.list(cluster.namespaced("events"), fieldSelector="type=Warning") if pods else ())
-    failed = [
-        pod["metadata"]["name"]
-        for pod in pods
-        if _objects.owner_kinds(pod) & {"ReplicaSet", "StatefulSet", "DaemonSet"} and (_backed_off(pod) or blocked(pod, world.last_event))
-    ]
-    for name in failed:
-        cluster.delete(f"{cluster.namespaced('pods')}/{name}")
-    return failed
-
-
-def _backed_off(pod: Mapping[str, Any]) -> bool:
-    status = pod.get("status") or {}
-    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    reasons = {((one.get("state") or {}).get("waiting") or {}).get("reason") for one in containers}
-    return bool(reasons - {None, *STARTING})
+    for pod in pods:
+        if _objects.owner_kinds(pod) & {"ReplicaSet", "StatefulSet", "DaemonSet"} and backed_off(pod, world.last_event):
+            cluster.delete(f"{cluster.namespaced('pods')}/{pod['metadata']['name']}")

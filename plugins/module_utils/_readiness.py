@@ -140,7 +140,7 @@ def _deployment(obj: Object, world: World) -> State:
     available = max(0, int(status.get("availableReplicas", 0)) - old)  # of the new ones: old pods stay until they are replaced
     if _unobserved(obj):
         return State("waiting", "the controller has not seen the change yet", total=total)
-    if updated >= total and int(status.get("replicas", 0)) == updated and int(status.get("availableReplicas", 0)) >= total:
+    if int(status.get("replicas", 0)) == updated == total and int(status.get("availableReplicas", 0)) >= total:
         return State("ready", done=total, total=total)
     failure = _condition(obj, "ReplicaFailure")
     if failure.get("status") == "True":

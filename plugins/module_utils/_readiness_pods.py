@@ -39,7 +39,7 @@ _REGISTRY_AWAY = 45.0
 # Seconds for which a volume may refuse itself: a kubelet that asks for a claim before the node authorizer knows the pod waits 16.
 _VOLUME_LATE = 45.0
 # Reasons of a container that waits without having failed.
-STARTING = {"ContainerCreating": "pulling image or mounting volumes", "PodInitializing": "waits for its init containers"}
+_STARTING = {"ContainerCreating": "pulling image or mounting volumes", "PodInitializing": "waits for its init containers"}
 _IMAGE = "Check release_images: does the registry have this digest, and may the node pull it?"
 _CONFIG = "Make the missing Secret, ConfigMap or key, then run again."
 _CRASH = "Read the log; put the previous release back, or correct the cause and run again."
@@ -61,9 +61,8 @@ def pod_state(pod: Object, last_event: LastEvent, before: Restarts = MappingProx
         return PodState("ready", pod=name)
     if scheduling := _scheduling(pod):
         return scheduling
-    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     pull = last_event(pod, "Failed")  # older kubelets tell only there why an image was not pulled
-    states = [state for container in containers for state in _container(container, name, pull, before)]
+    states = [state for container in _containers(pod) for state in _container(container, name, pull, before)]
     for verdict in ("failed", "waiting"):
         for state in states:
             if state.status == verdict:
@@ -131,7 +130,7 @@ def _waiting(waiting: Object, last: Object, base: PodState, status: Object, pull
         return failed(f"{reason}: {message}", _CONFIG, 1.0)
     if reason in ("CreateContainerError", "RunContainerError", "PreStartHookError", "PostStartHookError"):
         return failed(f"{reason}: {message}", "Correct command, securityContext or mounts of this container.", 1.0)
-    return PodState("waiting", STARTING.get(reason, reason), pod=base.pod, container=base.container)
+    return PodState("waiting", _STARTING.get(reason, reason), pod=base.pod, container=base.container)
 
 
 def _exit(ended: Object) -> str:
@@ -172,9 +171,19 @@ def blocked(pod: Object, last_event: LastEvent) -> PodState | None:
     return None
 
 
+def backed_off(pod: Object, last_event: LastEvent) -> bool:
+    """Whether it failed and waits, for up to five minutes, until it is tried again."""
+    reasons = {((one.get("state") or {}).get("waiting") or {}).get("reason") for one in _containers(pod)}
+    return bool(reasons - {None, *_STARTING} or blocked(pod, last_event))
+
+
 def _last_start(pod: Object) -> str:
     """When a container of the pod last started; empty if none has."""
-    status = pod.get("status") or {}
-    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    states = [state for one in containers for which in ("state", "lastState") for state in (one.get(which) or {}).values()]
+    states = [state for one in _containers(pod) for which in ("state", "lastState") for state in (one.get(which) or {}).values()]
     return max((str(state["startedAt"]) for state in states if state.get("startedAt")), default="")
+
+
+def _containers(pod: Object) -> list[Object]:
+    """The statuses of its containers, those that run first before the others."""
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]

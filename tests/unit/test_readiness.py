@@ -2,6 +2,7 @@
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _readiness as r
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import backed_off
 
 DIGEST = "localhost:5001/x@sha256:1"
 
@@ -106,6 +107,18 @@ def test_ready_only_when_every_pod_is_new_and_available():
     assert judge(deployment(**{**full, "replicas": 3})).status == "waiting"
     assert judge(deployment(**{**full, "observedGeneration": 1})).status == "waiting"
     assert judge(deployment(**{**full, "updatedReplicas": 1})).status == "waiting"
+
+
+def test_a_deployment_with_more_pods_than_wanted_is_not_ready_yet():
+    state = judge(deployment(1, replicas=2, updatedReplicas=2, availableReplicas=2), ready_pod())
+    assert (state.status, state.reason) == ("waiting", "old pods are still ending")
+
+
+def test_only_a_pod_that_failed_waits_to_be_tried_again():
+    unmounted = pod("web-2")
+    world = r.World(events=[event(unmounted, "FailedMount", 'secret "x" not found')])
+    pods = waiting("CrashLoopBackOff"), unmounted, waiting("ContainerCreating"), ready_pod()
+    assert [backed_off(one, world.last_event) for one in pods] == [True, True, False, False]
 
 
 def test_quota_and_deadline_are_the_deployments_own_words():
