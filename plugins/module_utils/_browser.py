@@ -43,7 +43,11 @@ _CHROMIUM_READS, _CHROMIUM_WRITES = 3, 4  # the descriptors that --remote-debugg
 
 
 class BrowserProblem(Exception):
-    """Chromium did not start, died, refused a command or did not answer in time."""
+    """Chromium died, refused a command or did not answer in time."""
+
+
+class NotStarted(BrowserProblem):
+    """Chromium does not come up on this machine, which says nothing of any page."""
 
 
 def find(names: tuple[str, ...] = NAMES) -> str | None:
@@ -52,18 +56,49 @@ def find(names: tuple[str, ...] = NAMES) -> str | None:
 
 
 class Browser:
-    """One browser with one page. ``problems`` collects what the page complained about since it was opened."""
+    """One browser with one page. ``problems`` collects what the page complained about since it was opened.
 
-    def __init__(self, program: str, *, width: int = 1280, height: int = 800, monotonic: Callable[[], float] = time.monotonic) -> None:
+    start_seconds: for which a start may take. A Chromium that hangs or dies at its start is started once more.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        *,
+        width: int = 1280,
+        height: int = 800,
+        start_seconds: float = 20.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.problems: list[str] = []
-        self._monotonic, self._number, self._rest, self._loaded = monotonic, 0, b"", False
+        self._program, self._size, self._start_seconds, self._monotonic = program, f"{width},{height}", start_seconds, monotonic
+
+    def __enter__(self) -> Browser:
+        try:
+            self._start()
+        except BrowserProblem:
+            try:
+                self._start()
+            except BrowserProblem as problem:
+                raise NotStarted(f"{self._program} was started twice: {problem}") from problem
+        return self
+
+    def _start(self) -> None:
+        self._number, self._rest, self._loaded, self._session = 0, b"", False, ""
         self.folder = _folder()
         root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses its sandbox to root
-        argv = [program, *FLAGS, *root, f"--user-data-dir={self.folder}/profile", f"--window-size={width},{height}", "about:blank"]
-        self._process = self._start(argv)
-        self._session = ""
+        options = [*FLAGS, *root, f"--user-data-dir={self.folder}/profile", f"--window-size={self._size}"]
+        self._process = self._spawn([self._program, *options, "about:blank"])
+        try:
+            target = self._call("Target.createTarget", {"url": "about:blank"}, self._start_seconds)["targetId"]
+            self._session = self._call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
+            for domain in ("Page", "Runtime", "Log", "Network"):
+                self._call(f"{domain}.enable")
+        except BaseException:
+            self.close()
+            raise
 
-    def _start(self, argv: list[str]) -> int:
+    def _spawn(self, argv: list[str]) -> int:
         theirs_in, self._to = map(_high, os.pipe())
         self._from, theirs_out = map(_high, os.pipe())
         log = _high(os.open(f"{self.folder}/chromium.log", os.O_WRONLY | os.O_CREAT, 0o600))
@@ -78,17 +113,6 @@ class Browser:
         for descriptor in (theirs_in, theirs_out, log):
             os.close(descriptor)
         return process
-
-    def __enter__(self) -> Browser:
-        try:
-            target = self._call("Target.createTarget", {"url": "about:blank"}, timeout=20.0)["targetId"]
-            self._session = self._call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
-            for domain in ("Page", "Runtime", "Log", "Network"):
-                self._call(f"{domain}.enable")
-        except BaseException:
-            self.close()
-            raise
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
@@ -168,7 +192,7 @@ class Browser:
         while b"\0" not in self._rest:
             ready, _, _ = select.select([self._from], [], [], max(0.0, deadline - self._monotonic()))
             if not ready:
-                raise BrowserProblem(f"Chromium did not answer in time: waited for {waiting_for}")
+                raise BrowserProblem(f"Chromium did not answer in time: waited for {waiting_for}; its log: {self._last_words()}")
             block = os.read(self._from, 1 << 20)
             if not block:
                 raise BrowserProblem(f"Chromium ended: {self._last_words()}")

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils._browser import Browser, BrowserProblem
+from ansible_collections.hsc.jit.plugins.module_utils._browser import Browser, BrowserProblem, NotStarted
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._logs import redact
 
@@ -29,9 +29,9 @@ def check_page(program: str | None, url: str, query: str, expected: str, screens
     if not program:
         step = "Install it: apt-get install chromium; or set verify_install_browser: true"
         return Finding("VF-02", "skipped", "Page not looked at: no Chromium on this machine; only the WebSocket was tried.", {}, step)
-    started = time.monotonic()
     try:
         with Browser(program) as browser:
+            started = time.monotonic()
             browser.open(url)
             loaded = time.monotonic() - started
             browser.type(SEARCH, query)
@@ -42,6 +42,9 @@ def check_page(program: str | None, url: str, query: str, expected: str, screens
             if screenshot:
                 browser.screenshot(screenshot)
             problems = list(browser.problems)
+    except NotStarted as problem:
+        step = f"Find out why: {program} --headless=new --no-sandbox --dump-dom about:blank; then verify again: playbooks/verify.yml"
+        return Finding("VF-02", "skipped", f"Page not looked at, only the WebSocket was tried: {redact(str(problem))}", {"url": url}, step)
     except (BrowserProblem, OSError) as problem:
         return Finding("VF-02", "fail", f"Page {url}: {redact(str(problem))}", {"url": url}, _STEP.format(url=url))
     evidence: dict[str, Any] = {

@@ -175,7 +175,6 @@ SAME = {
     "search_text",
     "expected_product",
     "browser",
-    "evidence_dir",
     "worker",
     "queues",
     "queue_length",
@@ -195,10 +194,10 @@ def asked_of(params: Mapping[str, Any]) -> Asked:
         since = datetime.fromisoformat(params["rollout_began"]).astimezone(UTC) if params["rollout_began"] else None
     except ValueError:
         raise Problem(f"rollout_began is {params['rollout_began']!r}.", "Give ISO 8601: 2026-11-24T04:00:00+00:00.") from None
-    same = {name: params[name] for name in SAME} | ({"evidence_dir": None} if params["way_back"] else {})
     rate, seconds, p95 = params["load_rate"], params["load_seconds"], params["latency_p95_milliseconds"]
     return Asked(
-        **same,
+        **{name: params[name] for name in SAME},
+        evidence_dir=None if params["way_back"] else params["evidence_dir"],  # the picture of the page that failed stays
         load=Load(rate, seconds, params["load_sockets"], p95, params["error_percent"] / 100),
         rollout_began=since,
         log_errors_per_minute=params["log_errors_per_minute"],
