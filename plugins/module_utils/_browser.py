@@ -40,6 +40,7 @@ FLAGS = (
     "--password-store=basic",
 )
 _CHROMIUM_READS, _CHROMIUM_WRITES = 3, 4  # the descriptors that --remote-debugging-pipe means
+_STARTS = 2
 
 
 class BrowserProblem(Exception):
@@ -74,14 +75,15 @@ class Browser:
         self._program, self._size, self._start_seconds, self._monotonic = program, f"{width},{height}", start_seconds, monotonic
 
     def __enter__(self) -> Browser:
-        try:
-            self._start()
-        except BrowserProblem:
+        problem: BrowserProblem | None = None
+        for _ in range(_STARTS):
             try:
                 self._start()
-            except BrowserProblem as problem:
-                raise NotStarted(f"{self._program} was started twice: {problem}") from problem
-        return self
+            except BrowserProblem as one:
+                problem = one
+            else:
+                return self
+        raise NotStarted(f"{self._program} was tried {_STARTS} times: {problem}") from problem
 
     def _start(self) -> None:
         self._number, self._rest, self._loaded, self._session = 0, b"", False, ""
@@ -109,24 +111,31 @@ class Browser:
             (os.POSIX_SPAWN_DUP2, log, 2),
         ]
         environment = {**os.environ, "HOME": str(self.folder), "TMPDIR": str(self.folder)}
-        process = os.posix_spawn(argv[0], argv, environment, file_actions=actions, setpgroup=0)
-        for descriptor in (theirs_in, theirs_out, log):
-            os.close(descriptor)
-        return process
+        try:
+            return os.posix_spawn(argv[0], argv, environment, file_actions=actions, setpgroup=0)
+        except OSError as error:
+            self._clear()
+            raise BrowserProblem(f"it cannot be carried out: {error.strerror}") from error
+        finally:
+            for descriptor in (theirs_in, theirs_out, log):
+                os.close(descriptor)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def close(self) -> None:
         """End the browser and everything it started; its profile is removed."""
-        for descriptor in (self._to, self._from):
-            os.close(descriptor)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process, signal.SIGKILL)
             os.waitpid(self._process, 0)
             for _turn in range(40):  # its children die a moment later, and would still write into the profile
                 os.killpg(self._process, 0)
                 time.sleep(0.05)
+        self._clear()
+
+    def _clear(self) -> None:
+        for descriptor in (self._to, self._from):
+            os.close(descriptor)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def open(self, url: str, timeout: float = 15.0) -> None:

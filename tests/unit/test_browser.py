@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -16,6 +18,20 @@ while block := os.read(3, 65536):
         answer = {{"id": json.loads(line)["id"], "result": {{"targetId": "t", "sessionId": "s"}}}}
         os.write(4, json.dumps(answer).encode() + bytes(1))
 """
+# The second start of it is a talkative one.
+HANGS_ONCE = f"""#!{sys.executable}
+import os, sys, time
+try:
+    os.mkdir(sys.argv[0] + ".started")
+except FileExistsError:
+    exec({TALKATIVE!r})
+time.sleep(30)
+"""
+SILENT = f"""#!{sys.executable}
+import sys, time
+print("[1125/062900.1:ERROR:bus.cc] Failed to connect", file=sys.stderr, flush=True)
+time.sleep(30)
+"""
 # taken: the lowest descriptors that are in use when the browser starts; its log then gets the next one.
 START = """
 import os, sys
@@ -28,41 +44,38 @@ with Browser(sys.argv[1]) as browser:
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
 def test_what_chromium_logs_is_never_taken_for_its_answer(tmp_path, taken):
-    program = tmp_path / "chromium"
-    program.write_text(TALKATIVE)
-    program.chmod(0o755)
+    program = chromium(tmp_path / "chromium", TALKATIVE)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", START, str(program), str(taken)]
+    command = [sys.executable, "-c", START, program, str(taken)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
     assert done.stdout.startswith("t [1125/062900.1:ERROR"), done.stderr
 
 
-def chromium(path, hangs):
-    """A program that answers nothing as often as said, and then everything."""
-    path.write_text(
-        TALKATIVE.replace(
-            "while block",
-            f"""starts = os.open({str(path.with_suffix(".starts"))!r}, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-os.write(starts, b".")
-while block""",
-        ).replace("        answer", f"        if os.fstat(starts).st_size <= {hangs}: continue\n        answer")
-    )
+def chromium(path, text):
+    path.write_text(text)
     path.chmod(0o755)
     return str(path)
 
 
 def test_a_chromium_that_hangs_at_its_start_is_started_once_more(tmp_path):
-    with Browser(chromium(tmp_path / "chromium", hangs=1), start_seconds=1.0) as browser:
+    with Browser(chromium(tmp_path / "chromium", HANGS_ONCE), start_seconds=1.0) as browser:
         assert browser.command("Page.enable")["targetId"] == "t"
 
 
-def test_a_chromium_that_does_not_start_says_nothing_of_the_page(tmp_path):
-    program = chromium(tmp_path / "chromium", hangs=9)
-    with (
-        pytest.raises(NotStarted, match=r"twice: Chromium did not answer in time.*ERROR:bus\.cc") as problem,
-        Browser(program, start_seconds=0.5),
-    ):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (SILENT, r"Chromium did not answer in time.*ERROR:bus\.cc"),
+        ("#!/nowhere/python\n", "it cannot be carried out: No such file or directory"),
+    ],
+    ids=["hangs", "cannot be carried out"],
+)
+def test_a_chromium_that_does_not_start_says_nothing_of_the_page(tmp_path, monkeypatch, text, said):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    program, open_before = chromium(tmp_path / "chromium", text), [*Path("/proc/self/fd").iterdir()]
+    with pytest.raises(NotStarted, match=f"2 times: {said}") as problem, Browser(program, start_seconds=0.5):
         pass
+    assert ([*Path("/proc/self/fd").iterdir()], [*tmp_path.iterdir()]) == (open_before, [tmp_path / "chromium"])
     with mock.patch.object(_verify_page, "Browser", side_effect=problem.value):
         finding = _verify_page.check_page(program, "https://support.example.com", "td17", "Roland TD-17", None)
     assert (finding.verdict, "only the WebSocket was tried" in finding.message) == ("skipped", True)
