@@ -23,11 +23,6 @@ def through(address):
 _AT_ONCE = 64  # helm sends a thousand: over one HTTP/2 connection to a real server, which slows it down; this one would only be refused
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 1024  # helm opens hundreds of connections at once
-
-
 class _Counted:
     """What came through the proxy: methods, with WATCH by itself, and what was to change something."""
 
@@ -41,22 +36,33 @@ class _Counted:
                 self.writes.append(f"{method} {path}")
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024  # helm opens hundreds of connections at once
+
+    def __init__(self, cluster):
+        super().__init__(("127.0.0.1", 0), _Forward)
+        self.cluster, self.counted, self.places = cluster, _Counted(), threading.Semaphore(_AT_ONCE)
+
+
 class _Forward(BaseHTTPRequestHandler):
-    """One connection of a client. cluster, counted, places: set for each proxy."""
+    """One connection of a client."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # an answer is written in parts: each would wait for the client's acknowledgement of the one before
 
     def forward(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.counted.add(self.command, self.path)
-        with self.places:
+        self.server.counted.add(self.command, self.path)
+        with self.server.places:
             self.answer(body)
 
     def answer(self, body):
         kept = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "content-length", "accept-encoding")}
-        address = self.cluster.server + self.path
-        answer = self.cluster.pool.request(self.command, address, body=body, headers=kept, preload_content=False, retries=False, timeout=60)
+        cluster = self.server.cluster
+        answer = cluster.pool.request(
+            self.command, cluster.server + self.path, body=body, headers=kept, preload_content=False, retries=False, timeout=60
+        )
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
         self.send_header("Transfer-Encoding", "chunked")
@@ -79,11 +85,9 @@ class _Forward(BaseHTTPRequestHandler):
 @contextmanager
 def counting(kubeconfig):
     """(address, Counter of methods with WATCH by itself, what was to change something). It makes every request slower."""
-    counted = _Counted()
-    known = {"cluster": connect({"kubeconfig": kubeconfig}), "counted": counted, "places": threading.Semaphore(_AT_ONCE)}
-    server = _Server(("127.0.0.1", 0), type("_Forward", (_Forward,), known))
+    server = _Server(connect({"kubeconfig": kubeconfig}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", counted.methods, counted.writes
+        yield f"http://127.0.0.1:{server.server_address[1]}", server.counted.methods, server.counted.writes
     finally:
         server.shutdown()
