@@ -172,7 +172,7 @@ def blocked(pod: Object, last_event: LastEvent) -> PodState | None:
 
 
 def backed_off(pod: Object, last_event: LastEvent) -> bool:
-    """Whether it failed and waits, for up to five minutes, until it is tried again."""
+    """Whether something of it, a container or a volume's mount, failed and waits for up to five minutes until it is tried again."""
     reasons = {((one.get("state") or {}).get("waiting") or {}).get("reason") for one in _containers(pod)}
     return bool(reasons - {None, *_STARTING} or blocked(pod, last_event))
 
