@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -42,8 +42,8 @@ def play(kubeconfig, slot, tmp_path):
         playbook = tmp_path / f"{name}.yml"
         playbook.write_text(PLAYBOOK % (kubeconfig, slot.release, slot.namespace, name, result, seconds))
         line = command(playbook, "-c", "local", inventory="localhost,", ansible_python_interpreter=sys.executable)
-        process = subprocess.Popen(line, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-        return process, result
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True}
+        return subprocess.Popen(line, cwd=ROOT, env=environment(), start_new_session=True, **quiet), result
 
     @contextmanager
     def _play(name, seconds=120):
@@ -51,7 +51,8 @@ def play(kubeconfig, slot, tmp_path):
         try:
             yield process, result
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its worker too, which sits in the pause
             process.communicate()
 
     return _play
