@@ -56,7 +56,7 @@ def ended(configuration: Any, now: datetime) -> str:
 
 def proxy_for(configuration: Any) -> str:
     """The proxy for the API server; empty where NO_PROXY names it, or there is none."""
-    from kubernetes.client.rest import should_bypass_proxies
+    from requests.utils import should_bypass_proxies
 
     proxy = configuration.proxy or ""
     return "" if proxy and should_bypass_proxies(configuration.host, no_proxy=configuration.no_proxy or "") else proxy

@@ -88,16 +88,16 @@ def live(kinds: Kinds, objects: Sequence[Object], also: Iterable[Kind]) -> dict[
 
 
 def _unlabelled(kinds: Kinds, objects: Sequence[Object]) -> list[dict[str, Any]]:
-    """Those of the objects that are there: a read of each, or one list where a round of parallel reads would not do."""
+    """Those of the objects that are there: a read of each, after a look at the names where a round of parallel reads would not do."""
     by_collection: dict[str, set[str]] = {}
     for obj in objects:
         collection, _, name = kinds.path(obj).rpartition("/")
         by_collection.setdefault(collection, set()).add(name)
     many = [collection for collection, names in by_collection.items() if len(names) > POOL_SIZE]
-    few = [f"{collection}/{name}" for collection, names in by_collection.items() if collection not in many for name in sorted(names)]
-    listed = zip(many, in_parallel(kinds.cluster.list, many), strict=True)
-    named = [item for collection, items in listed for item in items if item["metadata"]["name"] in by_collection[collection]]
-    return [*named, *(item for item in in_parallel(kinds.cluster.find, few) if item is not None)]
+    for collection, there in zip(many, in_parallel(kinds.cluster.names, many), strict=True):
+        by_collection[collection] &= there
+    paths = [f"{collection}/{name}" for collection, names in by_collection.items() for name in sorted(names)]
+    return [item for item in in_parallel(kinds.cluster.find, paths) if item is not None]
 
 
 def _list(kinds: Kinds, kind: Kind) -> list[dict[str, Any]]:

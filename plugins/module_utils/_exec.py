@@ -86,7 +86,7 @@ class _Link:
         from websockets.uri import parse_uri
 
         uri = parse_uri(cluster.server.replace("http", "ws", 1) + path)
-        self.socket = _connection.open_socket(cluster.api_client.configuration)
+        self.socket = _connection.open_socket(cluster.configuration)
         self.socket.setblocking(False)
         self.protocol = ClientProtocol(uri, subprotocols=[Subprotocol("v5.channel.k8s.io")], max_size=None)
         request = self.protocol.connect()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ansible_collections.hsc.jit.plugins.module_utils import _connection, _exec
+from ansible_collections.hsc.jit.plugins.module_utils import _connection, _exec, _kubernetes_library
 from ansible_collections.hsc.jit.plugins.module_utils._api_problem import ApiProblem, problem_of
 from ansible_collections.hsc.jit.plugins.module_utils._exec import ExecResult
 
@@ -34,6 +34,8 @@ TARGET_SPEC: dict[str, Any] = {
 }
 POOL_SIZE = 16  # parallel requests of one module; more only queues in the API server's fairness
 _TIMEOUT = 30.0
+_JSON = "application/json"
+_METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _AGAIN = 1.0  # seconds between two attempts
 _REPEATABLE = frozenset(
     {"GET", "PATCH", "PUT", "DELETE"}
@@ -49,7 +51,7 @@ class Cluster:
     namespace: str
     pool: Any  # urllib3.PoolManager with the credentials' TLS
     authorize: Callable[[], dict[str, str]]
-    api_client: Any = None  # kubernetes.client.ApiClient, for exec only
+    configuration: Any = None  # kubernetes.client.Configuration, for exec only
     requests: dict[str, int] = field(default_factory=dict)  # method -> how many were sent
     # An API server that has answered once may be away for so long: a run that is half done must not end because it is restarted.
     patience: float = 30.0
@@ -69,14 +71,16 @@ class Cluster:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         *,
-        content_type: str = "application/json",
+        accept: str = _JSON,
+        content_type: str = _JSON,
         timeout: float = _TIMEOUT,
     ) -> bytes:
+        headers = {"Accept": accept, **({} if body is None else {"Content-Type": content_type})}
         patience = self.patience if self.answered and method in _REPEATABLE else 0.0
         began = time.monotonic()
         while True:
             try:
-                return bytes(self._send(method, path, query, body, content_type, timeout, preload=True).data)
+                return bytes(self._send(method, path, query, body, headers, timeout, preload=True).data)
             except ApiProblem as problem:
                 waited = time.monotonic() - began
                 if problem.status not in (0, 429) or waited >= patience:
@@ -85,7 +89,15 @@ class Cluster:
                 time.sleep(_AGAIN)
 
     def _send(
-        self, method: str, path: str, query: Mapping[str, Any] | None, body: Any, content_type: str, timeout: float, *, preload: bool
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        body: Any,
+        headers: Mapping[str, str],
+        timeout: float,
+        *,
+        preload: bool,
     ) -> Any:
         import urllib3  # deferred: `ansible-doc` and the sanity of pure users need no client
 
@@ -93,14 +105,11 @@ class Cluster:
         given = {key: str(value).lower() if isinstance(value, bool) else value for key, value in (query or {}).items() if value is not None}
         if given:
             url += "?" + urlencode(given)
-        headers = {"Accept": "application/json", "User-Agent": "hsc.jit", **self.authorize()}
-        data = None
-        if body is not None:
-            headers["Content-Type"] = content_type
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        told = {**headers, "User-Agent": "hsc.jit", **self.authorize()}
         self.requests[method] = self.requests.get(method, 0) + 1
         try:
-            response = self.pool.request(method, url, body=data, headers=headers, timeout=timeout, retries=False, preload_content=preload)
+            response = self.pool.request(method, url, body=data, headers=told, timeout=timeout, retries=False, preload_content=preload)
         except urllib3.exceptions.HTTPError as error:
             raise ApiProblem(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}") from error
         self.answered = True
@@ -132,6 +141,11 @@ class Cluster:
         kind = str(answer.get("kind", "List")).removesuffix("List")
         items = [{"kind": kind, "apiVersion": answer.get("apiVersion"), **item} for item in answer.get("items") or []]
         return items, str((answer.get("metadata") or {}).get("resourceVersion", ""))
+
+    def names(self, path: str) -> set[str]:
+        """The names of all items; what is in them is not sent."""
+        answer = json.loads(self.request("GET", path, accept=_METADATA_ALONE))
+        return {item["metadata"]["name"] for item in answer.get("items") or []}
 
     def patch_apply(
         self, path: str, obj: Mapping[str, Any], field_manager: str, force: bool = False, dry_run: bool = False
@@ -170,7 +184,7 @@ class Cluster:
         import urllib3
 
         parameters = {"watch": True, "timeoutSeconds": timeout_seconds, **query}
-        response = self._send("GET", path, parameters, None, "", timeout_seconds + _WATCH_GRACE, preload=False)
+        response = self._send("GET", path, parameters, None, {"Accept": _JSON}, timeout_seconds + _WATCH_GRACE, preload=False)
         rest = b""
         try:
             for chunk in response.stream(65536, decode_content=True):
@@ -212,10 +226,8 @@ def connect(params: Mapping[str, Any]) -> Cluster:
 
     Without a kubeconfig: the environment's KUBECONFIG, then ~/.kube/config, then the service account of the pod we run in.
     """
-    from kubernetes import client, config
-    from kubernetes.config.config_exception import ConfigException
-
-    settings = client.Configuration()
+    library = _kubernetes_library.library()
+    config, settings = library.config, library.Configuration()
     settings.connection_pool_maxsize = POOL_SIZE
     settings.retries = False
     path = params.get("kubeconfig") or None
@@ -226,19 +238,17 @@ def connect(params: Mapping[str, Any]) -> Cluster:
             config.load_kube_config(config_file=path, context=params.get("context") or None, client_configuration=settings)
         else:
             config.load_incluster_config(client_configuration=settings)
-    except ConfigException as error:
+    except config.ConfigException as error:
         raise ValueError(f"No usable kubeconfig: {error}. Set release_kubeconfig and release_context.") from error
     _as_kubectl(settings, path, params.get("context") or None)
-    api_client = client.ApiClient(settings)
 
     def authorize() -> dict[str, str]:
-        headers: dict[str, str] = {}
-        api_client.update_params_for_auth(headers, [], ["BearerToken"])
-        return {key: value for key, value in headers.items() if value}
+        token = settings.auth_settings().get("BearerToken") or {}  # asked each time: it may be renewed
+        return {token["key"]: token["value"]} if token.get("value") else {}
 
     namespace, scale_up = params.get("namespace") or "hsc-jit", params.get("node_scale_up_seconds") or 0.0
-    pool = api_client.rest_client.pool_manager
-    return Cluster(settings.host.rstrip("/"), namespace, pool, authorize, api_client, node_scale_up_seconds=scale_up)
+    pool = library.rest.RESTClientObject(settings).pool_manager
+    return Cluster(settings.host.rstrip("/"), namespace, pool, authorize, settings, node_scale_up_seconds=scale_up)
 
 
 def _as_kubectl(settings: Any, path: str | None, context: str | None) -> None:

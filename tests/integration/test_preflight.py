@@ -220,7 +220,7 @@ def as_account(cluster, name) -> Cluster:
     """The same cluster, as a service account of the test's namespace."""
     path = f"/api/v1/namespaces/{cluster.namespace}/serviceaccounts/{name}/token"
     token = cluster.create(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})["status"]["token"]
-    pool = urllib3.PoolManager(ca_certs=cluster.api_client.configuration.ssl_ca_cert, maxsize=16)
+    pool = urllib3.PoolManager(ca_certs=cluster.configuration.ssl_ca_cert, maxsize=16)
     return Cluster(cluster.server, cluster.namespace, pool, lambda: {"Authorization": f"Bearer {token}"})
 
 
