@@ -4,24 +4,27 @@
     PYTHONPATH=.collections .venv/bin/python tests/bench/apply.py --set 1000 --rounds 5
 
 What is measured: wall seconds of a whole process, from its start to its end. The tools take turns, their order changes from round to round,
-each round has new namespaces; the ratio is a tool's time divided by ours of the same round. Requests are counted in a round of its own
-through a proxy, which makes everything slower, so that round is not timed; with --rounds 0 it is the only one. None of the others waits or
-checks anything; ours waits until the controllers have seen every object, and keeps a record. Ansible's own start, which all playbooks
-contain, stands in a row of its own.
+each round has new namespaces; the ratio is a tool's time divided by ours of the same round. Requests, and our module's memory, are counted
+in a round of its own through a proxy, which makes everything slower, so that round is not timed; with --rounds 0 it is the only one. None
+of the others waits or checks anything; ours waits until the controllers have seen every object, and keeps a record. Ansible's own start,
+which all playbooks contain, stands in a row of its own.
 
 helm: `go install helm.sh/helm/v4/cmd/helm@latest`, or --helm PATH; without it, it is left out. kubernetes.core comes with Ansible.
 """
 
 import argparse
+import contextlib
 import copy
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -55,7 +58,10 @@ def settings(count):
 def product():
     """The product's own objects that lie in a namespace, as `make render` writes them; their pods are left out, so that none is started."""
     found = []
-    for path in sorted((ROOT / "kubernetes/local").glob("*.yaml")):
+    files = sorted((ROOT / "kubernetes/local").glob("*.yaml"))
+    if not files:
+        sys.exit("The product's manifests are not there yet. Run: make render")
+    for path in files:
         for obj in yaml.safe_load_all(path.read_text()):
             obj["metadata"].pop("namespace", None)
             if obj["kind"] in ("Namespace", "ClusterRole", "ClusterRoleBinding", "Job", "RoleBinding", "Role"):
@@ -182,6 +188,27 @@ def timed(tool, folder, objects, namespace, kubeconfig):
     return seconds
 
 
+@contextlib.contextmanager
+def peak_memory(word):
+    """A list whose one item is the most MiB that a process with this word in its command line has had in memory by the end."""
+    seen, over = [0.0], threading.Event()
+
+    def look():
+        while not over.wait(0.02):
+            for process in Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError, TypeError):  # it has just ended
+                    if word in (process / "cmdline").read_text():
+                        seen[0] = max(seen[0], int(re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())[1]) / 1024)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
 def scenes(tool, objects, cluster, kubeconfig, note, own=None):
     """note(scene, work) carries each of the three out, in a namespace of its own; own(scene, seconds) hears what our module itself took."""
     namespace = f"bench-{time.monotonic_ns() % 10**9}"
@@ -221,9 +248,10 @@ def main():
 
                 def note(scene, work, tool=tool):
                     counted.clear()
-                    work()
-                    requests[tool.name, scene] = dict(counted)
-                    print(f"{tool.name}, {scene}: {dict(counted)}", file=sys.stderr, flush=True)
+                    with peak_memory("AnsiballZ_release") as memory:
+                        work()
+                    requests[tool.name, scene] = dict(counted) | ({"MiB at most": round(memory[0])} if memory[0] else {})
+                    print(f"{tool.name}, {scene}: {requests[tool.name, scene]}", file=sys.stderr, flush=True)
 
                 scenes(tool, objects, cluster, file.name, note)
     finally:
