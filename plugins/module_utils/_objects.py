@@ -70,10 +70,9 @@ def digest(value: Any) -> str:
 
 def marked(obj: Object) -> dict[str, Any]:
     """The object with the hash of itself as an annotation: what is sent to the server."""
-    copied = copy.deepcopy(dict(obj))
-    copied["metadata"].setdefault("annotations", {}).pop(HASH, None)
-    copied["metadata"]["annotations"][HASH] = digest(copied)[:32]
-    return copied
+    annotations = {name: value for name, value in (obj["metadata"].get("annotations") or {}).items() if name != HASH}
+    bare = {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
+    return {**bare, "metadata": {**bare["metadata"], "annotations": {**annotations, HASH: digest(bare)[:32]}}}
 
 
 def waves(objects: Sequence[Object]) -> list[list[Object]]:
@@ -94,18 +93,18 @@ def component(obj: Object) -> str:
     return wave.partition("-")[2] or wave
 
 
-def without_scaled_replicas(objects: Sequence[Object]) -> list[dict[str, Any]]:
+def without_scaled_replicas(objects: Sequence[Object]) -> list[Object]:
     """The objects, spec.replicas left out of what an autoscaler of the set scales: it owns that field."""
     scaled = {
         (hpa["spec"]["scaleTargetRef"]["kind"], hpa["spec"]["scaleTargetRef"]["name"])
         for hpa in objects
         if hpa["kind"] == "HorizontalPodAutoscaler"
     }
-    copies = [copy.deepcopy(dict(obj)) for obj in objects]
-    for obj in copies:
-        if (obj["kind"], obj["metadata"]["name"]) in scaled:
-            obj["spec"].pop("replicas", None)
-    return copies
+    return [_without_replicas(obj) if (obj["kind"], obj["metadata"]["name"]) in scaled else obj for obj in objects]
+
+
+def _without_replicas(obj: Object) -> Object:
+    return {**obj, "spec": {name: value for name, value in obj["spec"].items() if name != "replicas"}}
 
 
 def contains(live: Any, wanted: Any) -> bool:

@@ -12,7 +12,7 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from ansible_collections.hsc.jit.plugins.module_utils._manifests import PART_OF
@@ -51,7 +51,8 @@ class Release:
 
     def as_dict(self) -> dict[str, Any]:
         """What a reader wants to see, for return values: of the objects their number."""
-        return {name: value for name, value in asdict(self).items() if name not in ("objects", "owned")} | {"objects": len(self.objects)}
+        told = [one.name for one in fields(self) if one.name not in ("objects", "owned")]
+        return {**{name: getattr(self, name) for name in told}, "objects": len(self.objects)}
 
 
 def without_secrets(objects: Sequence[Object]) -> list[Object]:

@@ -13,6 +13,9 @@ def test_the_mark_is_the_hash_of_the_manifest_and_of_nothing_else():
     one, other = o.marked(obj(data={"a": "1"})), o.marked(obj(data={"a": "2"}))
     assert one["metadata"]["annotations"][o.HASH] != other["metadata"]["annotations"][o.HASH]
     assert o.marked(one) == one
+    given = obj(data={"a": "1"})
+    assert o.marked(given)["metadata"]["annotations"] == {o.HASH: "f19ad12ac76a3ff9dd4b21fd6ee74e61"}, "else an update changes every object"
+    assert given == obj(data={"a": "1"}), "the argument stays as it was"
 
 
 def test_waves_in_order_and_unnamed_last():

@@ -19,5 +19,6 @@ def test_the_same_line_is_said_once(tmp_path):
     assert len(path.read_text().splitlines()) == 2
 
 
-def test_without_a_file_it_is_silent():
+def test_without_a_file_it_is_silent(capsys):
     Progress().say("nobody listens")
+    assert capsys.readouterr() == ("", "")
