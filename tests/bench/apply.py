@@ -4,10 +4,10 @@
     PYTHONPATH=.collections .venv/bin/python tests/bench/apply.py --set 1000 --rounds 5
 
 What is measured: wall seconds of a whole process, from its start to its end. The tools take turns, their order changes from round to round,
-each round has new namespaces; the ratio is a tool's time divided by ours of the same round. Requests, and our module's memory, are counted
-in a round of its own through a proxy, which makes everything slower, so that round is not timed; with --rounds 0 it is the only one. None
-of the others waits or checks anything; ours waits until the controllers have seen every object, and keeps a record. Ansible's own start,
-which all playbooks contain, stands in a row of its own.
+each round has new namespaces; the ratio is a tool's time divided by ours of the same round. Requests are counted, and our module's
+memory is looked at, in a round of its own through a proxy, which makes everything slower, so that round is not timed; with --rounds 0 it
+is the only one. None of the others waits or checks anything; ours waits until the controllers have seen every object, and
+keeps a record. Ansible's own start, which all playbooks contain, stands in a row of its own.
 
 helm: `go install helm.sh/helm/v4/cmd/helm@latest`, or --helm PATH; without it, it is left out. kubernetes.core comes with Ansible.
 """
@@ -189,8 +189,8 @@ def timed(tool, folder, objects, namespace, kubeconfig):
 
 
 @contextlib.contextmanager
-def peak_memory(word):
-    """A list whose one item is the most MiB that a process with this word in its command line has had in memory by the end."""
+def peak_memory(word="AnsiballZ_release"):
+    """A list whose one item is the most MiB that a process with this word in its command line, our module, has had in memory by the end."""
     seen, over = [0.0], threading.Event()
 
     def look():
@@ -248,10 +248,11 @@ def main():
 
                 def note(scene, work, tool=tool):
                     counted.clear()
-                    with peak_memory("AnsiballZ_release") as memory:
+                    with peak_memory() if tool.name == OURS else contextlib.nullcontext() as memory:
                         work()
-                    requests[tool.name, scene] = dict(counted) | ({"MiB at most": round(memory[0])} if memory[0] else {})
-                    print(f"{tool.name}, {scene}: {requests[tool.name, scene]}", file=sys.stderr, flush=True)
+                    requests[tool.name, scene] = dict(counted)
+                    most = f", {memory[0]:.0f} MiB at most" if memory else ""
+                    print(f"{tool.name}, {scene}: {requests[tool.name, scene]}{most}", file=sys.stderr, flush=True)
 
                 scenes(tool, objects, cluster, file.name, note)
     finally:

@@ -3,44 +3,43 @@
     PYTHONPATH=.collections .venv/bin/python tests/bench/repeats.py
 
 unchanged   The release is carried out again and again (50 times), with an autoscaled Deployment that somebody else has set to 7 pods: how
-            often was nothing changed, nothing sent that could change anything, and every resourceVersion and the 7 as before?
+            often was nothing changed, nothing sent that could change anything, and every resourceVersion and the 7 as before? Of an
+            autoscaler, whose status its controller writes when it likes, all that we own.
 predicted   A random edit of one to six objects (40 of them, seed 7; some come, some go), first with check mode and then in earnest: how
             often did check mode write nothing and say what was then done, by what it said and by what lies in the cluster?
 refused     A playbook has the lease, and another one wants it (100 times): how often was it refused within 3 s and told who is at work?
+blamed      A canary that is as good as the stable release (2,000 simulated minutes at 50 pairs a second; 0, 1 and 20 % of all answers are
+            errors): how seldom was it blamed? And after how long is one with 5 % errors?
 
-It ends with 1 if one of them was not kept each time.
+It ends with 1 if one of the first three was not kept each time, or more than one canary in a hundred was blamed.
 """
 
 import argparse
-import copy
 import json
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import yaml
-from ansible_collections.hsc.jit.plugins.module_utils import _manifests, _objects
+from ansible_collections.hsc.jit.plugins.module_utils import _objects
+from ansible_collections.hsc.jit.plugins.module_utils._lease import Slot
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
 from apply import product
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/integration"), str(ROOT / "tests/faults")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/integration"), str(ROOT / "tests/faults"), str(ROOT / "tests/unit")]
 from counting_proxy import counting, through  # noqa: E402
-from playbook import command, environment  # noqa: E402
+from leased import leased  # noqa: E402
 from private_namespace import private_namespace  # noqa: E402
 from ready import sandbox_image, workload  # noqa: E402
-from small_release import run  # noqa: E402
+from small_release import run, stamped, writes  # noqa: E402
+from test_sequential import PAIRS, looked_at  # noqa: E402
 from waiting import until  # noqa: E402
 
 PATHS = ("/api/v1", "/apis/apps/v1", "/apis/batch/v1", "/apis/networking.k8s.io/v1", "/apis/policy/v1", "/apis/autoscaling/v2")
-
-
-def stamped(objects, namespace):
-    return _manifests.complete([(str(n), _manifests.stamp(copy.deepcopy(obj), "30-all", namespace)) for n, obj in enumerate(objects)])
 
 
 def ours(cluster):
@@ -76,19 +75,19 @@ def unchanged(kubeconfig, times):
             outcome, seconds = run(cluster, "present", objects=objects)
             good = [one.verdict for one in outcome.findings] == ["pass", "pass"] and outcome.before == outcome.after == {}
             seven = cluster.get(path)["spec"]["replicas"] == 7
-            kept, took = kept + (good and seven and sent == writes(cluster) and before == versions(cluster)), [*took, seconds]
+            kept += good and seven and sent == writes(cluster) and before == versions(cluster)
+            took.append(seconds)
             told("unchanged", number, times, kept)
         print(f"unchanged: {kept} of {times}, {len(objects)} objects, {spread(took)}")
     return kept == times
 
 
 def versions(cluster):
-    """Of all but the autoscalers, whose status their controller writes when it likes."""
-    return {title: one["metadata"]["resourceVersion"] for title, one in ours(cluster).items() if one["kind"] != "HorizontalPodAutoscaler"}
-
-
-def writes(cluster):
-    return {method: count for method, count in cluster.requests.items() if method != "GET"}
+    """By title what a write would change. The status of an autoscaler is written by its controller when it likes."""
+    return {
+        title: contents_of(one) if one["kind"] == "HorizontalPodAutoscaler" else one["metadata"]["resourceVersion"]
+        for title, one in ours(cluster).items()
+    }
 
 
 def label(chance, objects):
@@ -155,54 +154,50 @@ def predicted(kubeconfig, times):
 
 
 def contents(cluster):
-    """Of each object what nobody but its writers changes: not its status, nor what the server counts and dates."""
-    found = {}
-    for title, one in ours(cluster).items():
-        metadata = one["metadata"]
-        annotations = {name: value for name, value in metadata["annotations"].items() if not name.startswith("deployment.kubernetes.io/")}
-        fields = [entry["fieldsV1"] for entry in metadata["managedFields"] if entry["manager"] == "hsc.jit"]
-        body = {name: value for name, value in one.items() if name not in ("metadata", "status")}
-        found[title] = json.dumps([body, metadata.get("labels"), annotations, fields], sort_keys=True)
-    return found
+    return {title: contents_of(one) for title, one in ours(cluster).items()}
+
+
+def contents_of(one):
+    """What nobody but an object's writers changes: not its status, nor what the server counts and dates."""
+    metadata = one["metadata"]
+    annotations = {name: value for name, value in metadata["annotations"].items() if not name.startswith("deployment.kubernetes.io/")}
+    fields = [entry["fieldsV1"] for entry in metadata["managedFields"] if entry["manager"] == "hsc.jit"]
+    body = {name: value for name, value in one.items() if name not in ("metadata", "status")}
+    return json.dumps([body, metadata.get("labels"), annotations, fields], sort_keys=True)
 
 
 def differing(before, after):
     return {title for title in before.keys() | after.keys() if before.get(title) != after.get(title)}
 
 
-PLAYBOOK = """
-- hosts: localhost
-  gather_facts: false
-  tasks:
-    - hsc.jit.lease: {kubeconfig: "%s", namespace: bench, lease_namespace: "%s", run: "%s"}
-    - ansible.builtin.pause: {seconds: %d}
-"""
-
-
 def refused(kubeconfig, times):
     kept, took = 0, []
     with private_namespace(kubeconfig, "bench") as cluster, tempfile.TemporaryDirectory() as folder:
-
-        def start(name, seconds):
-            (Path(folder) / f"{name}.yml").write_text(PLAYBOOK % (kubeconfig, cluster.namespace, name, seconds))
-            line = command(Path(folder) / f"{name}.yml", "-c", "local", inventory="localhost,", ansible_python_interpreter=sys.executable)
-            log = (Path(folder) / f"{name}.log").open("w")
-            return subprocess.Popen(line, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-        leases = f"/apis/coordination.k8s.io/v1/namespaces/{cluster.namespace}/leases"
-        with start("first", 3600) as first:
-            try:
-                until(lambda: cluster.list(leases), 30)
-                for number in range(times):
-                    began = time.monotonic()
-                    code = start("second", 0).wait(60)
-                    took.append(time.monotonic() - began)
-                    kept += code == 2 and "/first is at work since" in (Path(folder) / "second.log").read_text() and took[-1] <= 3
-                    told("refused", number, times, kept)
-            finally:
-                first.terminate()
+        slot = Slot(cluster.namespace, "bench", 20)
+        with leased(kubeconfig, slot, Path(folder), "first", 3600) as (_, result):
+            until(result.exists, 30)
+            for number in range(times):
+                began = time.monotonic()
+                with leased(kubeconfig, slot, Path(folder), "second", 0) as (second, _):
+                    output, _ = second.communicate(timeout=60)
+                took.append(time.monotonic() - began)
+                kept += second.returncode == 2 and "/first is at work since" in output and took[-1] <= 3
+                told("refused", number, times, kept)
     print(f"refused: {kept} of {times} within 3 s, the whole playbook {spread(took)}")
     return kept == times
+
+
+def blamed(_kubeconfig, times):
+    least = times
+    for share in (0.0, 0.01, 0.2):
+        chance = random.Random(7)
+        fair = sum(looked_at(chance, share, share) is None for _ in range(times))
+        least = min(least, fair)
+        print(f"blamed: {times - fair} of {times} where {share:.0%} of both are errors")
+    chance = random.Random(7)
+    seen = sorted((looked_at(chance, 0.0, 0.05) or PAIRS) / 50 for _ in range(times))
+    print(f"blamed: one with 5 % errors after {statistics.median(seen):.1f} s (p95 {seen[int(times * 0.95)]:.1f})")
+    return least >= times * 0.99
 
 
 def told(name, number, times, kept):
@@ -213,15 +208,17 @@ def spread(seconds):
     return f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
-TIMES = {"unchanged": (unchanged, 50), "predicted": (predicted, 40), "refused": (refused, 100)}
+TIMES = {"unchanged": (unchanged, 50), "predicted": (predicted, 40), "refused": (refused, 100), "blamed": (blamed, 2000)}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", nargs="*", choices=[*TIMES, []], help="all of them if none is named")
+    parser.add_argument("which", nargs="*", help=f"{', '.join(TIMES)}; all of them if none is named")
     parser.add_argument("--kubeconfig", default="/var/lib/hsc-jit-local/kubeconfig")
     parser.add_argument("--times", type=int, help="instead of each one's own number")
     chosen = parser.parse_args()
+    if unknown := set(chosen.which) - set(TIMES):
+        parser.error(f"{', '.join(unknown)} is none of {', '.join(TIMES)}")
     kept = [work(chosen.kubeconfig, chosen.times or times) for name, (work, times) in TIMES.items() if name in (chosen.which or TIMES)]
     sys.exit(0 if all(kept) else 1)
 

@@ -5,10 +5,11 @@ start containers.
 """
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, connect
 from waiting import until
 
 NAME = "bench-stand-in"
@@ -25,17 +26,19 @@ def stand_in_node(kubeconfig):
     cluster, over = connect({"kubeconfig": kubeconfig}), threading.Event()
     cluster.delete(_NODE)  # one that a killed benchmark left
     labels = {"kubernetes.io/hostname": NAME, "kubernetes.io/os": "linux"}
-    status = {"capacity": ROOM, "allocatable": ROOM, "conditions": [condition()]}
+    status = {"capacity": ROOM, "allocatable": ROOM, "conditions": [ready()]}
     cluster.create("/api/v1/nodes", {"metadata": {"name": NAME, "labels": labels}, "spec": {"taints": [TAINT]}, "status": status})
-    thread = threading.Thread(target=serve, args=(cluster, over))
-    thread.start()
-    try:
-        until(lambda: cluster.get(_NODE)["spec"]["taints"] == [TAINT], 60)  # no longer held for one that is not ready
-        yield
-    finally:
-        over.set()
-        thread.join()
-        cluster.delete(_NODE)
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(serve, cluster, over)
+        try:
+            until(lambda: cluster.get(_NODE)["spec"]["taints"] == [TAINT], 60)  # no longer held for one that is not ready
+            yield
+        finally:
+            over.set()
+            problem = serving.exception()
+            cluster.delete(_NODE)
+            if problem:
+                raise problem  # the cause of whatever was waited for in vain
 
 
 def serve(cluster, over):
@@ -43,22 +46,35 @@ def serve(cluster, over):
     while not over.wait(_TICK):
         beat -= _TICK
         if beat <= 0:
-            cluster.patch_merge(f"{_NODE}/status", {"status": {"conditions": [condition()]}})
+            cluster.patch_merge(f"{_NODE}/status", {"status": {"conditions": [ready()]}})
             beat = _HEARTBEAT
         for pod in cluster.list("/api/v1/pods", fieldSelector=f"spec.nodeName={NAME}"):
-            path = cluster.namespaced("pods", namespace=pod["metadata"]["namespace"]) + "/" + pod["metadata"]["name"]
-            if pod["metadata"].get("deletionTimestamp"):
-                cluster.delete(path, grace_seconds=0)
-            elif pod["status"]["phase"] == "Pending":
-                cluster.patch_merge(f"{path}/status", {"status": running(pod)})
+            try:
+                attend(cluster, pod)
+            except ApiProblem as problem:
+                if problem.status != 404:  # it has gone since it was listed
+                    raise
+
+
+def attend(cluster, pod):
+    path = cluster.namespaced("pods", namespace=pod["metadata"]["namespace"]) + "/" + pod["metadata"]["name"]
+    if pod["metadata"].get("deletionTimestamp"):
+        cluster.delete(path, grace_seconds=0)
+    elif pod["status"]["phase"] == "Pending":
+        cluster.patch_merge(f"{path}/status", {"status": running(pod)})
 
 
 def now():
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def condition(kind="Ready"):
-    return {"type": kind, "status": "True", "reason": "StandIn", "lastHeartbeatTime": now(), "lastTransitionTime": now()}
+def true(kind):
+    return {"type": kind, "status": "True", "lastTransitionTime": now()}
+
+
+def ready():
+    """The node's condition, and its heartbeat."""
+    return {**true("Ready"), "reason": "StandIn", "lastHeartbeatTime": now()}
 
 
 def running(pod):
@@ -67,5 +83,5 @@ def running(pod):
         {"name": one["name"], "image": one["image"], "imageID": "", "ready": True, "restartCount": 0, "state": started}
         for one in pod["spec"]["containers"]
     ]
-    conditions = [{"type": kind, "status": "True", "lastTransitionTime": now()} for kind in ("PodScheduled", "ContainersReady", "Ready")]
+    conditions = [true(kind) for kind in ("PodScheduled", "ContainersReady", "Ready")]
     return {"phase": "Running", "startTime": now(), "conditions": conditions, "containerStatuses": containers}

@@ -33,6 +33,27 @@ def run(cluster, state, *, check_mode=False, **params):
     return outcome, time.monotonic() - started
 
 
+def stamped(objects, namespace):
+    """The objects as a release has them: copied, with their wave, namespace, labels and hash."""
+    return _manifests.complete([(str(n), _manifests.stamp(copy.deepcopy(obj), "30-workloads", namespace)) for n, obj in enumerate(objects)])
+
+
+def versions(cluster):
+    """By uid what a write would have counted up; a controller's own status does not count where there is a generation."""
+    kinds = {"/api/v1": ("configmaps", "secrets", "services"), "/apis/apps/v1": ("deployments", "statefulsets")}
+    return {
+        item["metadata"]["uid"]: item["metadata"].get("generation") or item["metadata"]["resourceVersion"]
+        for api, plurals in kinds.items()
+        for plural in plurals
+        for item in cluster.list(cluster.namespaced(plural, api))
+    }
+
+
+def writes(cluster):
+    """How many requests that may change something were sent through this connection, by method. A dry run is one of them."""
+    return {method: count for method, count in cluster.requests.items() if method != "GET"}
+
+
 def python(code):
     return ["python", "-u", "-c", code]
 
@@ -103,5 +124,4 @@ class Small:
         return self.pod["containers"][0]
 
     def objects(self, namespace):
-        found = [copy.deepcopy(one) for one in (self.settings, self.service, self.store, self.web, *self.more)]
-        return _manifests.complete([(str(n), _manifests.stamp(obj, "30-workloads", namespace)) for n, obj in enumerate(found)])
+        return stamped([self.settings, self.service, self.store, self.web, *self.more], namespace)

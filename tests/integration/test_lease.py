@@ -7,25 +7,17 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._lease import Holder, Keeper, Slot
 from ansible_collections.hsc.jit.plugins.module_utils._process_mark import has_ended
+from leased import PLAYBOOK, leased
 from playbook import ROOT, command, environment
 from waiting import until
 
 pytestmark = pytest.mark.cluster
-PLAYBOOK = """
-- hosts: localhost
-  gather_facts: false
-  tasks:
-    - hsc.jit.lease: {kubeconfig: "%s", namespace: "%s", lease_namespace: "%s", run: "%s"}
-      register: lease
-    - ansible.builtin.copy: {content: "{{ lease | to_json }}", dest: "%s", mode: "0600"}
-    - ansible.builtin.pause: {seconds: %d}
-"""
 
 
 @pytest.fixture
@@ -35,27 +27,8 @@ def slot(namespace):
 
 @pytest.fixture
 def play(kubeconfig, slot, tmp_path):
-    """Start a playbook that takes the lease and then works for some seconds; (process, file with its result)."""
-
-    def start(name, seconds):
-        result = tmp_path / f"{name}.json"
-        playbook = tmp_path / f"{name}.yml"
-        playbook.write_text(PLAYBOOK % (kubeconfig, slot.release, slot.namespace, name, result, seconds))
-        line = command(playbook, "-c", "local", inventory="localhost,", ansible_python_interpreter=sys.executable)
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True}
-        return subprocess.Popen(line, cwd=ROOT, env=environment(), start_new_session=True, **quiet), result
-
-    @contextmanager
-    def _play(name, seconds=120):
-        process, result = start(name, seconds)
-        try:
-            yield process, result
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # its worker too, which sits in the pause
-            process.communicate()
-
-    return _play
+    """play(name, seconds=120) as a context: (process, file with its result)."""
+    return partial(leased, kubeconfig, slot, tmp_path)
 
 
 def keeper(cluster, slot, name="test", pid=0):

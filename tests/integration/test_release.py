@@ -7,7 +7,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _drift, _manifests
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
-from small_release import run
+from small_release import run, stamped, versions, writes
 
 pytestmark = pytest.mark.cluster
 SECURITY = {"runAsNonRoot": True, "runAsUser": 65535, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -53,11 +53,6 @@ def workload(image, name="web", **container):
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": body}
 
 
-def stamped(cluster, *objects):
-    pairs = [(str(number), _manifests.stamp(obj, "30-workloads", cluster.namespace)) for number, obj in enumerate(objects)]
-    return _manifests.complete(pairs)
-
-
 def verdicts(outcome):
     return {finding.id: finding.verdict for finding in outcome.findings}
 
@@ -81,21 +76,8 @@ def gadget(definition):
     return {"apiVersion": "test.example/v1", "kind": definition["spec"]["names"]["kind"], "metadata": {"name": "one"}, "spec": {"size": 3}}
 
 
-def versions(cluster):
-    kinds = [cluster.namespaced("configmaps"), cluster.namespaced("secrets"), cluster.namespaced("deployments", "/apis/apps/v1")]
-    return {
-        item["metadata"]["uid"]: item["metadata"].get("generation") or item["metadata"]["resourceVersion"]
-        for k in kinds
-        for item in cluster.list(k)
-    }
-
-
-def writes(cluster):
-    return {method: count for method, count in cluster.requests.items() if method != "GET"}
-
-
 def test_first_again_changed_and_back(release, cluster, pause):
-    objects = stamped(cluster, config(A="1"), workload(pause), config("gone", B="2"))
+    objects = stamped([config(A="1"), workload(pause), config("gone", B="2")], cluster.namespace)
     first = release("present", objects=objects, run="one", secrets={"hsc-secrets": {"redis-url": "redis://x", "gemini-key": "k"}})
     assert verdicts(first) == {"RO-01": "pass", "RO-02": "pass"}
     assert first.before != first.after
@@ -107,7 +89,7 @@ def test_first_again_changed_and_back(release, cluster, pause):
     assert (again.before, writes(cluster), versions(cluster)) == (again.after, {}, before)
     assert again.facts["release"]["number"] == 1
 
-    changed = stamped(cluster, config(A="2"), workload(pause, args=["new"]))
+    changed = stamped([config(A="2"), workload(pause, args=["new"])], cluster.namespace)
     assert release("present", objects=changed, run="three").facts["release"]["number"] == 2
     with pytest.raises(ApiProblem):
         cluster.get(f"{cluster.namespaced('configmaps')}/gone")
@@ -123,7 +105,7 @@ def test_first_again_changed_and_back(release, cluster, pause):
 
 
 def test_check_mode_predicts_and_writes_nothing(release, cluster, pause):
-    objects = stamped(cluster, config(A="1"), workload(pause))
+    objects = stamped([config(A="1"), workload(pause)], cluster.namespace)
     before, cluster.requests = versions(cluster), {}
     predicted = release("present", objects=objects, check_mode=True)
     assert versions(cluster) == before
@@ -135,7 +117,7 @@ def test_check_mode_predicts_and_writes_nothing(release, cluster, pause):
 def test_one_refused_object_and_nothing_is_applied(release, cluster, pause):
     wrong = workload(pause)
     wrong["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"] = "Sometimes"
-    outcome = release("present", objects=stamped(cluster, config(A="1"), wrong))
+    outcome = release("present", objects=stamped([config(A="1"), wrong], cluster.namespace))
     (finding,) = outcome.findings
     assert finding.verdict == "fail"
     assert "imagePullPolicy" in finding.message
@@ -144,7 +126,7 @@ def test_one_refused_object_and_nothing_is_applied(release, cluster, pause):
 
 
 def test_a_change_by_hand_is_named_and_overwritten_only_when_told_to(release, cluster):
-    objects = stamped(cluster, config(A="1"))
+    objects = stamped([config(A="1")], cluster.namespace)
     release("present", objects=objects)
     path = f"{cluster.namespaced('configmaps')}/settings"
     cluster.patch_merge(path, {"data": {"A": "by hand"}}, fieldManager="kubectl-edit")
@@ -158,8 +140,8 @@ def test_a_change_by_hand_is_named_and_overwritten_only_when_told_to(release, cl
 def test_what_others_made_is_not_pruned(release, cluster):
     theirs = {**config("theirs"), "metadata": {"name": "theirs", "labels": _manifests.PART_OF}}
     cluster.create(cluster.namespaced("configmaps"), theirs)
-    release("present", objects=stamped(cluster, config(A="1")))
-    release("present", objects=stamped(cluster, config("other", A="1")))
+    release("present", objects=stamped([config(A="1")], cluster.namespace))
+    release("present", objects=stamped([config("other", A="1")], cluster.namespace))
     names = {item["metadata"]["name"] for item in cluster.list(cluster.namespaced("configmaps"))}
     assert "theirs" in names
     assert "settings" not in names
@@ -170,10 +152,10 @@ def test_replicas_are_the_autoscalers(release, cluster, pause):
     metric = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
     spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 9, "metrics": [metric]}
     hpa = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}, "spec": spec}
-    release("present", objects=stamped(cluster, workload(pause), hpa))
+    release("present", objects=stamped([workload(pause), hpa], cluster.namespace))
     path = f"{cluster.namespaced('deployments', '/apis/apps/v1')}/web"
     cluster.patch_merge(f"{path}/scale", {"spec": {"replicas": 3}})
-    release("present", objects=stamped(cluster, workload(pause, args=["new"]), hpa))
+    release("present", objects=stamped([workload(pause, args=["new"]), hpa], cluster.namespace))
     assert cluster.get(path)["spec"]["replicas"] == 3
 
 
@@ -189,7 +171,7 @@ def test_replicas_are_the_autoscalers(release, cluster, pause):
 )
 def test_a_fault_is_reported_with_its_reason_within_seconds(release, cluster, pause, fault, words):
     started = time.monotonic()
-    outcome = release("present", objects=stamped(cluster, workload(**{"image": pause, **fault})), run="r")
+    outcome = release("present", objects=stamped([workload(**{"image": pause, **fault})], cluster.namespace), run="r")
     took = time.monotonic() - started
     assert verdicts(outcome)["RO-02"] == "fail"
     assert words in outcome.findings[-1].message
@@ -198,7 +180,7 @@ def test_a_fault_is_reported_with_its_reason_within_seconds(release, cluster, pa
 
 
 def test_a_first_release_that_fails_stays_for_inspection_and_says_how_to_remove_it(release, cluster, pause):
-    broken = stamped(cluster, workload(pause, command=["/does-not-exist"]))
+    broken = stamped([workload(pause, command=["/does-not-exist"])], cluster.namespace)
     assert verdicts(release("present", objects=broken, run="r"))["RO-02"] == "fail"
     (finding,) = release("previous", run="r", only_this_run=True).findings
     assert (finding.id, finding.verdict) == ("RO-03", "warn")
@@ -209,13 +191,13 @@ def test_a_first_release_that_fails_stays_for_inspection_and_says_how_to_remove_
 def test_quota_is_reported_before_or_during_the_rollout(release, cluster, pause):
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}}
     cluster.create(cluster.namespaced("resourcequotas"), quota)
-    outcome = release("present", objects=stamped(cluster, workload(pause)))
+    outcome = release("present", objects=stamped([workload(pause)], cluster.namespace))
     assert "exceeded quota" in outcome.findings[-1].message
 
 
 def test_what_was_corrected_outside_is_seen_by_the_next_run_at_once(release, cluster, pause):
     """The pod waits in ImagePullBackOff or CrashLoopBackOff; its cause is gone; nobody wants to wait for the kubelet's next try."""
-    objects = stamped(cluster, workload(pause, command=["/does-not-exist"]))
+    objects = stamped([workload(pause, command=["/does-not-exist"])], cluster.namespace)
     assert verdicts(release("present", objects=objects))["RO-02"] == "fail"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -234,7 +216,7 @@ def test_what_was_corrected_outside_is_seen_by_the_next_run_at_once(release, clu
 
 def test_what_the_server_writes_otherwise_needs_no_request_either(release, cluster, pause):
     """2000m is stored as 2: that our entry in managedFields is as it was after the apply is proof enough."""
-    objects = stamped(cluster, workload(pause, resources={"limits": {"cpu": "2000m"}, "requests": {"cpu": "1m"}}))
+    objects = stamped([workload(pause, resources={"limits": {"cpu": "2000m"}, "requests": {"cpu": "1m"}})], cluster.namespace)
     release("present", objects=objects)
     cluster.requests = {}
     again = release("present", objects=objects)
@@ -247,7 +229,7 @@ def drift(cluster):
 
 
 def test_drift_names_who_changed_what(release, cluster, pause):
-    release("present", objects=stamped(cluster, config(A="1"), config("gone", B="2"), workload(pause)))
+    release("present", objects=stamped([config(A="1"), config("gone", B="2"), workload(pause)], cluster.namespace))
     assert drift(cluster) == (["pass"], "All 3 objects are as release 1 left them.")
     cluster.patch_merge(f"{cluster.namespaced('configmaps')}/settings", {"data": {"A": "by hand", "C": "3"}}, fieldManager="kubectl-edit")
     cluster.delete(f"{cluster.namespaced('configmaps')}/gone")
@@ -270,8 +252,8 @@ def test_drift_names_who_changed_what(release, cluster, pause):
 
 
 def test_a_saved_plan_is_carried_out_as_it_was_looked_at_or_not_at_all(release, cluster, tmp_path):
-    release("present", objects=stamped(cluster, config(A="1")))
-    wanted = stamped(cluster, config(A="2"))
+    release("present", objects=stamped([config(A="1")], cluster.namespace))
+    wanted = stamped([config(A="2")], cluster.namespace)
     release("planned", objects=wanted, journal=str(tmp_path / "journal.jsonl"))
     saved = str(tmp_path / "plan.json")
     assert verdicts(release("planned", objects=wanted, saved_plan=saved)) == {"RO-01": "pass"}
@@ -285,10 +267,10 @@ def test_a_saved_plan_is_carried_out_as_it_was_looked_at_or_not_at_all(release, 
 def test_what_a_finalizer_holds_is_named_and_the_rest_goes_on(release, cluster):
     held = config("held", A="1")
     held["metadata"]["finalizers"] = ["example.com/hold"]
-    release("present", objects=stamped(cluster, held, config(A="1")))
+    release("present", objects=stamped([held, config(A="1")], cluster.namespace))
     path = f"{cluster.namespaced('configmaps')}/held"
     try:
-        outcome = release("present", objects=stamped(cluster, config(A="2")))
+        outcome = release("present", objects=stamped([config(A="2")], cluster.namespace))
         assert cluster.get(f"{cluster.namespaced('configmaps')}/settings")["data"] == {"A": "2"}
         assert outcome.facts["release"]["status"] == "deployed"
         (warning,) = [finding for finding in outcome.findings if finding.verdict == "warn"]
@@ -314,7 +296,7 @@ def test_a_claim_that_grew_stays_and_the_rest_goes_back(release, cluster, pause,
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": spec}
         web = workload(pause, volumeMounts=[{"name": "data", "mountPath": "/data"}])
         web["spec"]["template"]["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
-        return stamped(cluster, claim, web, config(A=value))
+        return stamped([claim, web, config(A=value)], cluster.namespace)
 
     first = release("present", objects=objects("1Gi", "1"))
     assert verdicts(first) == {"RO-01": "pass", "RO-02": "pass"}, first.findings
@@ -331,7 +313,7 @@ def test_a_claim_that_grew_stays_and_the_rest_goes_back(release, cluster, pause,
 
 def test_a_kind_that_comes_with_its_first_object(release, cluster, definition):
     """Both in one set and one wave, the object first; nothing of it can be tried before."""
-    objects = stamped(cluster, gadget(definition), definition)
+    objects = stamped([gadget(definition), definition], cluster.namespace)
     planned = release("present", objects=objects, check_mode=True)
     assert verdicts(planned) == {"RO-01": "pass"} and planned.facts["changes"] == 3  # and the generated secret
     first = release("present", objects=objects, run="one")
@@ -349,9 +331,9 @@ def test_a_kind_whose_definition_the_server_does_not_serve(release, cluster, def
     taken = {"kind": f"Other{names['kind']}", "plural": f"other{names['plural']}", "singular": names["singular"]}
     name = f"{taken['plural']}.test.example"
     other = {**definition, "metadata": {"name": name}, "spec": {**definition["spec"], "names": taken}}
-    assert verdicts(release("present", objects=stamped(cluster, definition))) == {"RO-01": "pass", "RO-02": "pass"}
+    assert verdicts(release("present", objects=stamped([definition], cluster.namespace))) == {"RO-01": "pass", "RO-02": "pass"}
     try:
-        outcome = release("present", objects=stamped(cluster, definition, other))
+        outcome = release("present", objects=stamped([definition, other], cluster.namespace))
         (finding,) = outcome.findings  # the one that is served is not named
         assert (finding.id, finding.verdict) == ("RO-01", "fail")
         assert "already in use" in finding.message
