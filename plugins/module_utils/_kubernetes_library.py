@@ -1,8 +1,8 @@
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""The kubernetes library's reading of credentials and its connection pool, without the classes of the API's 700 types.
+"""The kubernetes library's reading of credentials, without its client for the API and without OpenID Connect.
 
-Nothing here uses those classes, and importing them takes longer than a module needs to find a thousand objects unchanged. See
+Nothing here uses those, and importing them takes longer than a module needs to find a thousand objects unchanged. See
 docs/decisions/0001-house.md.
 """
 
@@ -17,32 +17,32 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+# What kubernetes.config imports for the auth-provider of a kubeconfig alone.
+_FOR_PROVIDERS = {"oauthlib": (), "oauthlib.oauth2": (), "requests_oauthlib": ("OAuth2Session",)}
+
 
 class Library(NamedTuple):
-    """kubernetes.client.Configuration, kubernetes.client.rest and kubernetes.config."""
+    """kubernetes.client.Configuration and kubernetes.config."""
 
     Configuration: Any
-    rest: Any
     config: Any
 
 
 @cache
-def library() -> Library:
-    """What is used of the library. ImportError: it is not installed."""
-    if "kubernetes" not in sys.modules:
+def library(whole: bool) -> Library:
+    """What is used of the library. whole: for a kubeconfig with an ``auth-provider``. ImportError: it is not installed."""
+    if not whole and "kubernetes" not in sys.modules:
         with contextlib.suppress(ImportError, AttributeError), _apart():  # a version that is laid out otherwise is imported whole
-            return _without_types()
+            return _light()
     return _parts()
 
 
 def _parts() -> Library:
-    names = ("kubernetes.client.configuration", "kubernetes.client.rest", "kubernetes.config")
-    configuration, rest, config = map(import_module, names)
-    return Library(configuration.Configuration, rest, config)
+    return Library(import_module("kubernetes.client.configuration").Configuration, import_module("kubernetes.config"))
 
 
-def _without_types() -> Library:
-    """Its files, under packages whose own ``__init__``, which import all types, are not carried out."""
+def _light() -> Library:
+    """Its files, under packages whose own ``__init__``, which import all the rest, are not carried out."""
     found = util.find_spec("kubernetes")
     if found is None or found.origin is None:
         raise ImportError("kubernetes is not installed")
@@ -51,17 +51,26 @@ def _without_types() -> Library:
         package = ModuleType(name)
         package.__path__ = [str(path)]
         sys.modules[name] = package
+    for name, parts in _FOR_PROVIDERS.items():
+        sys.modules[name] = ModuleType(name)
+        vars(sys.modules[name]).update(dict.fromkeys(parts))
     client: Any = sys.modules["kubernetes.client"]
-    client.Configuration = import_module("kubernetes.client.configuration").Configuration  # the names that kubernetes.config asks for
-    client.ApiClient = import_module("kubernetes.client.api_client").ApiClient
+    client.ApiClient = None  # the names that kubernetes.config asks for
+    client.Configuration = import_module("kubernetes.client.configuration").Configuration
     return _parts()
 
 
 @contextlib.contextmanager
 def _apart() -> Iterator[None]:
-    """Whoever imports kubernetes afterwards gets the whole of it."""
+    """Whoever imports these packages afterwards gets the whole of them, and who had them keeps them."""
+
+    def there() -> list[str]:
+        return [name for name in sys.modules if name.split(".")[0] in ("kubernetes", *_FOR_PROVIDERS)]
+
+    before = {name: sys.modules[name] for name in there()}
     try:
         yield
     finally:
-        for name in [one for one in sys.modules if one.split(".")[0] == "kubernetes"]:
+        for name in there():
             del sys.modules[name]
+        sys.modules.update(before)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._lease import RENEW_SECONDS, Keeper
 from ansible_collections.hsc.jit.plugins.module_utils._process_mark import has_ended
@@ -35,27 +34,10 @@ def keep(keeper: Keeper, alive: Callable[[], bool], sleep: Callable[[float], Non
         keeper.give_back()
 
 
-def hold_credentials(pool: Any) -> None:
-    """Load the connection's certificates into memory: the kubernetes library deletes its files of them when the module ends."""
-    from urllib3.util.ssl_ import create_urllib3_context
-
-    settings = pool.connection_pool_kw
-    given = {name: settings.pop(name, None) for name in ("ca_certs", "cert_file", "key_file")}
-    tls = create_urllib3_context(cert_reqs=settings.get("cert_reqs"))
-    if given["ca_certs"]:
-        tls.load_verify_locations(given["ca_certs"])
-    else:
-        tls.load_default_certs()
-    if given["cert_file"]:
-        tls.load_cert_chain(given["cert_file"], given["key_file"])
-    settings["ssl_context"] = tls
-
-
 def start(keeper: Keeper, mark: str) -> None:
     """Leave a child behind that keeps the lease as long as the marked process lives. Returns at once in the caller."""
     if not mark:
         return
-    hold_credentials(keeper.cluster.pool)
     if os.fork():
         return
     try:

@@ -2,9 +2,9 @@
 # Apache License 2.0 (see LICENSE)
 """A live copy of some kinds of objects: one LIST each, then a WATCH each, so that a change is known the moment the server says it.
 
-A watch that breaks is begun again: from where it was, or by a LIST where the server has forgotten (410) or was away. Nothing is trusted
-to last: the server ends each watch after ``_WATCH_SECONDS``, and a silent one is given up a little later, so that a connection that died
-without a word costs seconds. Reads only.
+Who finds in the lists what he looks for waits for nothing, and no watch is begun. A watch that breaks is begun again: from where it was, or
+by a LIST where the server has forgotten (410) or was away. Nothing is trusted to last: the server ends each watch after ``_WATCH_SECONDS``,
+and a silent one is given up a little later, so that a connection that died without a word costs seconds. Reads only.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Mirror:
         self._problems: dict[Hashable, ApiProblem] = {}
         self._changed, self._ended = threading.Event(), threading.Event()
         self._lock = threading.Lock()
+        self._to_follow: list[tuple[Hashable, str]] = []  # with the version to go on from
 
     def __enter__(self) -> Mirror:
         names = list(self.sources)
-        for name, version in zip(names, in_parallel(self._first, names), strict=True):
-            threading.Thread(target=self._follow, args=(name, version), daemon=True).start()
+        self._to_follow = [*zip(names, in_parallel(self._first, names), strict=True)]
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
@@ -54,6 +54,8 @@ class Mirror:
 
     def wait(self, seconds: float) -> None:
         """Until something has changed, at most so long."""
+        while self._to_follow:
+            threading.Thread(target=self._follow, args=self._to_follow.pop(), daemon=True).start()
         if self._changed.wait(seconds):
             self._ended.wait(_TOGETHER_SECONDS)
             self._changed.clear()

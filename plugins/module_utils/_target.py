@@ -3,8 +3,8 @@
 """Which cluster and namespace, and the one small client that everything uses to talk to it.
 
 Paths are the API server's own (``/apis/apps/v1/namespaces/x/deployments/y``); objects are plain dicts as the server sends them.
-Credentials, TLS and proxies come from the kubernetes library; the calls themselves go straight through its connection pool, because
-its typed layer costs 20 ms an object and hides the server's reasons.
+Credentials come from the kubernetes library; the calls themselves go through urllib3, because the library's typed layer costs 20 ms an
+object and hides the server's reasons.
 """
 
 from __future__ import annotations
@@ -51,13 +51,14 @@ class Cluster:
     namespace: str
     pool: Any  # urllib3.PoolManager with the credentials' TLS
     authorize: Callable[[], dict[str, str]]
-    configuration: Any = None  # kubernetes.client.Configuration, for exec only
+    configuration: Any = None  # kubernetes.client.Configuration
     requests: dict[str, int] = field(default_factory=dict)  # method -> how many were sent
     # An API server that has answered once may be away for so long: a run that is half done must not end because it is restarted.
     patience: float = 30.0
     on_wait: Callable[[str], None] = lambda words: None
     clock_skew: float = 0.0  # seconds by which this machine's clock is ahead of the server's, as the last answer said
-    answered: bool = False
+    answered: bool = False  # and let us in
+    source: str = ""  # where the credentials come from
     node_scale_up_seconds: float = 0.0  # that its node autoscaler may take to add a node; 0: it has none
 
     def impatient(self) -> Cluster:
@@ -111,13 +112,19 @@ class Cluster:
         try:
             response = self.pool.request(method, url, body=data, headers=told, timeout=timeout, retries=False, preload_content=preload)
         except urllib3.exceptions.HTTPError as error:
-            raise ApiProblem(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}") from error
-        self.answered = True
+            raise self._explained(ApiProblem(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}")) from error
+        self.answered = self.answered or response.status != 401
         if date := response.headers.get("Date"):
             self.clock_skew = time.time() - parsedate_to_datetime(date).timestamp()
         if response.status >= 400:
-            raise problem_of(response.status, response.data if preload else response.read())
+            raise self._explained(problem_of(response.status, response.data if preload else response.read()))
         return response
+
+    def _explained(self, problem: ApiProblem) -> Exception:
+        """A client certificate that is not valid now is told by its day: the server says Unauthorized, or breaks the connection."""
+        if not self.answered and problem.status in (0, 401) and (words := _connection.ended(self.configuration, datetime.now(UTC))):
+            return ValueError(f"{self.source}: {words}")
+        return problem
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         return json.loads(self.request("GET", path, query))  # type: ignore[no-any-return]
@@ -226,38 +233,35 @@ def connect(params: Mapping[str, Any]) -> Cluster:
 
     Without a kubeconfig: the environment's KUBECONFIG, then ~/.kube/config, then the service account of the pod we run in.
     """
-    library = _kubernetes_library.library()
-    config, settings = library.config, library.Configuration()
-    settings.connection_pool_maxsize = POOL_SIZE
-    settings.retries = False
-    path = params.get("kubeconfig") or None
+    path, context = params.get("kubeconfig") or None, params.get("context") or None
     if path and not Path(path).is_file():
         raise ValueError(f"kubeconfig {path} does not exist. Set release_kubeconfig (or KUBECONFIG) to a readable file.")
+    files = path or ("" if _in_pod() else os.environ.get("KUBECONFIG") or "~/.kube/config")
+    whole = any(b"auth-provider" in file.read_bytes() for file in _connection.kubeconfig_files(files))
+    library = _kubernetes_library.library(whole)
+    config, settings = library.config, library.Configuration()
     try:
-        if path or not _in_pod():
-            config.load_kube_config(config_file=path, context=params.get("context") or None, client_configuration=settings)
+        if files:
+            config.load_kube_config(config_file=path, context=context, client_configuration=settings)
+            settings.proxy = _connection.proxy_url(files, context) or settings.proxy
         else:
             config.load_incluster_config(client_configuration=settings)
     except config.ConfigException as error:
         raise ValueError(f"No usable kubeconfig: {error}. Set release_kubeconfig and release_context.") from error
-    _as_kubectl(settings, path, params.get("context") or None)
 
     def authorize() -> dict[str, str]:
         token = settings.auth_settings().get("BearerToken") or {}  # asked each time: it may be renewed
         return {token["key"]: token["value"]} if token.get("value") else {}
 
-    namespace, scale_up = params.get("namespace") or "hsc-jit", params.get("node_scale_up_seconds") or 0.0
-    pool = library.rest.RESTClientObject(settings).pool_manager
-    return Cluster(settings.host.rstrip("/"), namespace, pool, authorize, settings, node_scale_up_seconds=scale_up)
-
-
-def _as_kubectl(settings: Any, path: str | None, context: str | None) -> None:
-    """What the library leaves out of a kubeconfig. ValueError: its client certificate is not valid now."""
-    if path or not _in_pod():
-        files = path or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        settings.proxy = _connection.proxy_url(files, context) or settings.proxy
-        if problem := _connection.ended(settings, datetime.now(UTC)):
-            raise ValueError(f"kubeconfig {files}: {problem}")
+    return Cluster(
+        server=settings.host.rstrip("/"),
+        namespace=params.get("namespace") or "hsc-jit",
+        pool=_connection.pool(settings, POOL_SIZE),
+        authorize=authorize,
+        configuration=settings,
+        source=f"kubeconfig {files}" if files else "service account",
+        node_scale_up_seconds=params.get("node_scale_up_seconds") or 0.0,
+    )
 
 
 def _in_pod() -> bool:

@@ -1,11 +1,14 @@
-"""What kubectl takes from a kubeconfig: a proxy, and a client certificate that has an end."""
+"""How the API server is reached: TLS as kubectl has it, a proxy, and a client certificate that has an end."""
 
+import http.server
 import socket
+import ssl
 import threading
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+import urllib3
 from ansible_collections.hsc.jit.plugins.module_utils import _connection
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -64,6 +67,62 @@ def test_a_token_has_no_certificate():
 
 
 @pytest.fixture
+def api_server(tmp_path):
+    """An HTTPS server whose authority says nothing but its name, as kubeadm's and others' do; (its port, the authority's file)."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kubernetes")])
+
+    def signed(subject, *extensions):
+        made = x509.CertificateBuilder().subject_name(subject).issuer_name(name).public_key(key.public_key())
+        made = made.serial_number(x509.random_serial_number()).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+        for extension in extensions:
+            made = made.add_extension(extension, critical=False)
+        return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    (tmp_path / "ca.crt").write_bytes(signed(name, x509.BasicConstraints(ca=True, path_length=None)))
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "server")])
+    (tmp_path / "server.crt").write_bytes(signed(subject, x509.SubjectAlternativeName([x509.DNSName("kubernetes")])))
+    plain = serialization.NoEncryption()
+    (tmp_path / "server.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port, str(tmp_path / "ca.crt")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({}, None),
+        ({"tls_server_name": None}, "IP address mismatch"),
+        ({"tls_server_name": "other"}, "[Hh]ostname mismatch"),
+        ({"ssl_ca_cert": None}, "self-signed|unable to get local issuer"),
+        ({"ssl_ca_cert": None, "tls_server_name": None, "verify_ssl": False}, None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_who_the_server_is_is_looked_at_as_kubectl_does(api_server, given, problem):
+    port, authority = api_server
+    plain = {"proxy": "", "no_proxy": "", "cert_file": None, "key_file": None, "verify_ssl": True}
+    one = SimpleNamespace(host=f"https://127.0.0.1:{port}", **{**plain, "ssl_ca_cert": authority, "tls_server_name": "kubernetes", **given})
+    pool = _connection.pool(one, 2)
+    if problem:
+        with pytest.raises(urllib3.exceptions.HTTPError, match=problem):
+            pool.request("GET", one.host, retries=False)
+        with pytest.raises(OSError, match=problem):
+            _connection.open_socket(one)
+        return
+    assert pool.request("GET", one.host, retries=False).status == 501
+    _connection.open_socket(one).close()
+
+
+@pytest.fixture
 def proxy():
     """A proxy for one connection: answers what it is told to, then echoes; ``asked`` is what it read."""
     server = socket.create_server(("127.0.0.1", 0))
@@ -94,6 +153,13 @@ def test_the_tunnel_goes_through_the_proxy_with_its_password(proxy):
         assert link.recv(10) == b"hello"
     assert proxy.asked.startswith(b"CONNECT [fd00::1]:6443 HTTP/1.1\r\n")
     assert b"Proxy-Authorization: Basic b3BzOnNAZmU=" in proxy.asked
+
+
+def test_the_pool_gives_the_proxy_its_password_too(proxy):
+    proxy.answer = b"HTTP/1.1 204 No Content\r\n\r\n"
+    one = settings(f"http://ops:s%40fe@127.0.0.1:{proxy.port}")
+    assert _connection.pool(one, 2).request("GET", one.host, retries=False).status == 204
+    assert b"proxy-authorization: basic b3bzonnazmu=" in proxy.asked.lower()
 
 
 def test_a_proxy_that_refuses_is_named_with_its_words(proxy):

@@ -1,26 +1,69 @@
-"""The kubernetes library without its types: as good as the whole, for us and for whoever imports it later."""
+"""The kubernetes library without what is not needed: as good as the whole, for us and for whoever imports it later."""
 
+import base64
+import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _kubernetes_library
 
 FRESH = """
+import sys
 from ansible_collections.hsc.jit.plugins.module_utils._kubernetes_library import library
 types = lambda: any(one.__name__ == "V1Pod" for one in object.__subclasses__())
-found = library()
-print(types(), found.Configuration.__name__, found.rest.RESTClientObject.__name__, found.config.ConfigException.__name__)
-import kubernetes.client
-print(types(), kubernetes.client.CoreV1Api.__name__, library() is found)
+found = library(False)
+print(types(), "requests" in sys.modules, found.Configuration.__name__, found.config.ConfigException.__name__)
+import kubernetes.client, oauthlib.oauth2, requests_oauthlib
+print(types(), kubernetes.client.CoreV1Api.__name__, requests_oauthlib.OAuth2Session.__name__, library(False) is found)
+"""
+BEFORE = """
+import oauthlib.oauth2
+from ansible_collections.hsc.jit.plugins.module_utils._kubernetes_library import library
+before = oauthlib.oauth2
+library(False)
+import oauthlib.oauth2
+print(oauthlib.oauth2 is before)
+"""
+WHOLE = """
+import sys
+from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+cluster = connect({"kubeconfig": sys.argv[1]})
+kube_config = sys.modules["kubernetes.config.kube_config"]
+print(cluster.authorize(), kube_config.ApiClient.__name__, kube_config.OAuth2Session.__name__)
 """
 
 
-def test_types_are_not_imported_and_whoever_wants_them_has_them():
+def fresh(code, *words):
+    """The lines that a new Python prints."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", FRESH], env=environment, capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.splitlines() == ["False Configuration RESTClientObject ConfigException", "True CoreV1Api True"]
+    done = subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.splitlines()
+
+
+def test_what_is_not_needed_is_not_imported_and_whoever_wants_it_has_it():
+    assert fresh(FRESH) == ["False False Configuration ConfigException", "True CoreV1Api OAuth2Session True"]
+
+
+def test_who_had_a_package_keeps_it():
+    assert fresh(BEFORE) == ["True"]
+
+
+def test_a_kubeconfig_with_an_auth_provider_gets_the_whole(tmp_path):
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": int(time.time()) + 3600}).encode()).decode().rstrip("=")
+    token = f"e30.{claims}.c2ln"
+    user = {"auth-provider": {"name": "oidc", "config": {"id-token": token}}}
+    given = {
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "one", "user": "ada"}}],
+        "clusters": [{"name": "one", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "users": [{"name": "ada", "user": user}],
+    }
+    path = tmp_path / "config"
+    path.write_text(json.dumps(given))
+    assert fresh(WHOLE, str(path)) == [f"{{'authorization': 'Bearer {token}'}} ApiClient OAuth2Session"]
 
 
 @pytest.mark.parametrize("problem", [ImportError, AttributeError])
@@ -31,9 +74,9 @@ def test_a_version_that_is_laid_out_otherwise_is_imported_whole(monkeypatch, pro
 
     for name in [one for one in sys.modules if one.split(".")[0] == "kubernetes"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(_kubernetes_library, "_without_types", other)
-    found = _kubernetes_library.library.__wrapped__()
-    assert found.rest is sys.modules["kubernetes"].client.rest and found.config is sys.modules["kubernetes"].config
+    monkeypatch.setattr(_kubernetes_library, "_light", other)
+    found = _kubernetes_library.library.__wrapped__(False)
+    assert found.config is sys.modules["kubernetes"].config and found.config.kube_config.ApiClient
 
 
 def test_without_the_library_its_name_is_said(monkeypatch):
@@ -41,4 +84,4 @@ def test_without_the_library_its_name_is_said(monkeypatch):
     for name in [one for one in sys.modules if one.split(".")[0] == "kubernetes"]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ImportError, match="kubernetes"):
-        _kubernetes_library.library.__wrapped__()
+        _kubernetes_library.library.__wrapped__(False)

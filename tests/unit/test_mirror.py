@@ -46,6 +46,7 @@ def mirror(monkeypatch):
         cluster = FakeCluster(*lists)
         one = Mirror(cluster, {"pods": ("/pods", {})}).__enter__()
         opened.append((one, cluster))
+        one.wait(0)  # from here on it follows
         return one, cluster
 
     yield open_
@@ -114,9 +115,15 @@ def test_what_can_never_be_listed_is_a_problem_at_once():
         pass
 
 
+def test_who_does_not_wait_begins_no_watch():
+    cluster = FakeCluster([pod("a")])
+    with Mirror(cluster, {"pods": ("/pods", {})}) as one:
+        assert names(one) == ["a"]
+    assert cluster.watched_from == []
+
+
 def test_nothing_new_is_waited_for_no_longer_than_asked(mirror):
     one, _ = mirror([])
-    one.wait(5)  # the first list
     began = time.monotonic()
     one.wait(0.05)
     assert time.monotonic() - began < 1

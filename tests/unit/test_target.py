@@ -72,6 +72,29 @@ def no_time(monkeypatch):
 GONE = urllib3.exceptions.ProtocolError("connection refused")
 
 
+UNAUTHORIZED = (401, {"reason": "Unauthorized", "message": "Unauthorized"})
+
+
+@pytest.mark.parametrize("answer", [UNAUTHORIZED, urllib3.exceptions.SSLError("tlsv1 alert certificate expired")])
+def test_a_first_refusal_asks_whether_the_client_certificate_has_ended(monkeypatch, answer):
+    monkeypatch.setattr(_target._connection, "ended", lambda configuration, now: "the client certificate of CN=ada ended")
+    target = cluster(answer, answer)
+    target.source = "kubeconfig /k"
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^kubeconfig /k: the client certificate of CN=ada ended$"):
+            target.get("/version")
+
+
+def test_where_the_certificate_is_valid_the_servers_word_stays(monkeypatch):
+    with pytest.raises(ApiProblem, match="Unauthorized"):
+        cluster(UNAUTHORIZED).get("/version")
+    target = cluster((403, {"message": "forbidden"}), UNAUTHORIZED)
+    monkeypatch.setattr(_target._connection, "ended", lambda *_: pytest.fail("it has let us in with this certificate"))
+    for words in ("forbidden", "Unauthorized"):
+        with pytest.raises(ApiProblem, match=words):
+            target.get("/version")
+
+
 def test_a_server_that_has_answered_is_waited_for_and_that_is_said(no_time):
     target, said = cluster((200, {}), GONE, GONE, (429, {"message": "too many"}), (200, {"kind": "Pod"})), []
     target.on_wait = said.append
