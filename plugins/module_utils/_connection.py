@@ -71,13 +71,22 @@ def proxy_for(configuration: Any) -> str:
 
 
 def tls(configuration: Any) -> ssl.SSLContext:
-    """As strict as kubectl: a cluster's own authority often lacks the extensions that OpenSSL's strict mode demands."""
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    """As strict as kubectl: a cluster's own authority often lacks the extensions that OpenSSL's strict mode demands.
+
+    ValueError: a file is not what it should be.
+    """
+    try:
+        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    except OSError as error:
+        raise ValueError(f"its certificate-authority is no certificate ({error})") from error
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not configuration.verify_ssl:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        try:
+            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        except OSError as error:
+            raise ValueError(f"its client-certificate and client-key are no pair ({error})") from error
     return context
 
 

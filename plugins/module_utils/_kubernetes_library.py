@@ -9,6 +9,7 @@ docs/decisions/0001-house.md.
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -47,7 +48,7 @@ def _light() -> Library:
     if found is None or found.origin is None:
         raise ImportError("kubernetes is not installed")
     folder = Path(found.origin).parent
-    for name, path in (("kubernetes", folder), ("kubernetes.client", folder / "client"), ("kubernetes.client.models", folder / "none")):
+    for name, path in (("kubernetes", folder), ("kubernetes.client", folder / "client")):
         package = ModuleType(name)
         package.__path__ = [str(path)]
         sys.modules[name] = package
@@ -58,6 +59,19 @@ def _light() -> Library:
     client.ApiClient = None  # the names that kubernetes.config asks for
     client.Configuration = import_module("kubernetes.client.configuration").Configuration
     return _parts()
+
+
+@contextlib.contextmanager
+def complaints() -> Iterator[list[str]]:
+    """What the library logs meanwhile: of a credential plugin that fails it says no more, and goes on without credentials."""
+    said: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield said
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 @contextlib.contextmanager

@@ -40,6 +40,7 @@ _AGAIN = 1.0  # seconds between two attempts
 _REPEATABLE = frozenset(
     {"GET", "PATCH", "PUT", "DELETE"}
 )  # twice is as good as once: our patches say what shall be, not what shall be added
+_UNUSABLE = (OSError, ValueError, TypeError, AttributeError, KeyError)  # what the library raises at a kubeconfig that is none
 _WATCH_GRACE = 5.0  # a watch that is silent for so long after its end has died
 
 
@@ -237,17 +238,13 @@ def connect(params: Mapping[str, Any]) -> Cluster:
     if path and not Path(path).is_file():
         raise ValueError(f"kubeconfig {path} does not exist. Set release_kubeconfig (or KUBECONFIG) to a readable file.")
     files = path or ("" if _in_pod() else os.environ.get("KUBECONFIG") or "~/.kube/config")
-    whole = any(b"auth-provider" in file.read_bytes() for file in _connection.kubeconfig_files(files))
-    library = _kubernetes_library.library(whole)
-    config, settings = library.config, library.Configuration()
+    source = f"kubeconfig {files}" if files else "service account"
     try:
-        if files:
-            config.load_kube_config(config_file=path, context=context, client_configuration=settings)
-            settings.proxy = _connection.proxy_url(files, context) or settings.proxy
-        else:
-            config.load_incluster_config(client_configuration=settings)
-    except config.ConfigException as error:
-        raise ValueError(f"No usable kubeconfig: {error}. Set release_kubeconfig and release_context.") from error
+        whole = any(b"auth-provider" in file.read_bytes() for file in _connection.kubeconfig_files(files))
+        settings = _credentials(_kubernetes_library.library(whole), files, path, context)
+        pool = _connection.pool(settings, POOL_SIZE)
+    except _UNUSABLE as error:
+        raise ValueError(f"{source} cannot be used: {error}. Set release_kubeconfig and release_context.") from error
 
     def authorize() -> dict[str, str]:
         token = settings.auth_settings().get("BearerToken") or {}  # asked each time: it may be renewed
@@ -256,12 +253,31 @@ def connect(params: Mapping[str, Any]) -> Cluster:
     return Cluster(
         server=settings.host.rstrip("/"),
         namespace=params.get("namespace") or "hsc-jit",
-        pool=_connection.pool(settings, POOL_SIZE),
+        pool=pool,
         authorize=authorize,
         configuration=settings,
-        source=f"kubeconfig {files}" if files else "service account",
+        source=source,
         node_scale_up_seconds=params.get("node_scale_up_seconds") or 0.0,
     )
+
+
+def _credentials(library: Any, files: str, path: str | None, context: str | None) -> Any:
+    """A kubernetes.client.Configuration of the kubeconfig, or of the service account where files is empty."""
+    import yaml
+
+    settings = library.Configuration()
+    try:
+        if not files:
+            library.config.load_incluster_config(client_configuration=settings)
+            return settings
+        with _kubernetes_library.complaints() as complaints:
+            library.config.load_kube_config(config_file=path, context=context, client_configuration=settings)
+    except (library.config.ConfigException, yaml.YAMLError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    if complaints and not (settings.cert_file or settings.api_key):
+        raise ValueError("; ".join(complaints))
+    settings.proxy = _connection.proxy_url(files, context) or settings.proxy
+    return settings
 
 
 def _in_pod() -> bool:

@@ -147,3 +147,39 @@ def test_a_kubeconfig_without_the_context_is_explained(tmp_path):
     path.write_text("apiVersion: v1\nkind: Config\ncontexts: []\nclusters: []\nusers: []\ncurrent-context: ''\n")
     with pytest.raises(ValueError, match="Set release_kubeconfig and release_context"):
         connect({"kubeconfig": str(path), "context": "production"})
+
+
+@pytest.mark.parametrize(
+    ("cluster", "user", "problem"),
+    [
+        ({"certificate-authority-data": "Zm9v"}, {}, "its certificate-authority is no certificate"),
+        ({"certificate-authority": "/none"}, {}, "File does not exist: /none"),
+        ({}, {"client-certificate-data": "Zm9v", "client-key-data": "Zm9v"}, "its client-certificate and client-key are no pair"),
+        ({"proxy-url": "gopher://x"}, {}, "unsupported scheme gopher"),
+        ({}, {"exec": {"command": "/none/such"}}, "No such file or directory: '/none/such'"),
+        ({}, {"exec": {"command": "/bin/sh", "args": ["-c", "echo run: aws sso login >&2; exit 1"]}}, "returned 1. run: aws sso login"),
+    ],
+)
+def test_what_is_wrong_in_a_kubeconfig_is_named(tmp_path, monkeypatch, cluster, user, problem):
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    path = tmp_path / "config"
+    if "exec" in user:
+        user["exec"] |= {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
+    given = {
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "one", "user": "ada"}}],
+        "clusters": [{"name": "one", "cluster": {"server": "https://127.0.0.1:9", **cluster}}],
+        "users": [{"name": "ada", "user": user}],
+    }
+    path.write_text(json.dumps(given))
+    with pytest.raises(ValueError, match=problem) as caught:
+        connect({"kubeconfig": str(path)})
+    assert str(caught.value).startswith(f"kubeconfig {path} cannot be used: ")
+    assert str(caught.value).endswith("Set release_kubeconfig and release_context.")
+
+
+@pytest.mark.parametrize("text", [b"a: [", b"\xff\xfe\x00", b"- a", b"", b"current-context: a\ncontexts: 5\n"])
+def test_a_file_that_is_no_kubeconfig_is_named(tmp_path, text):
+    (tmp_path / "config").write_bytes(text)
+    with pytest.raises(ValueError, match=r"config cannot be used: .*Set release_kubeconfig"):
+        connect({"kubeconfig": str(tmp_path / "config")})
