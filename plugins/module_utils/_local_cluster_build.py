@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""The node's program and its image archive: built once for each version of the source, kept in the cache outside the checkout."""
+"""The node's programs and their image archive: built once for each version of the source, kept in the cache outside the checkout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from pathlib import Path
 from ansible_collections.hsc.jit.plugins.module_utils import _whole_file
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_host import Say, go_problem
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_lock import Taken, alone
-from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import COMMANDS, IMAGES, KUBERNETES_VERSION, Settings
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import (
+    COMMANDS,
+    IMAGES,
+    KUBERNETES_VERSION,
+    PROGRAMS,
+    Settings,
+)
 
 BUILD_SECONDS = 1800  # on two slow cores, and once more
 _VERSION = "k8s.io/component-base/version"
@@ -30,15 +36,15 @@ _COMPILER_FLAGS = ("-gcflags=all=-dwarf=false",)
 
 
 def key(source: Path) -> str:
-    """What the program is made of: Kubernetes' version, the Go source and the module versions."""
+    """What the programs are made of: Kubernetes' version, the Go source and the module versions."""
     digest = hashlib.sha256(repr((_COMPILER_FLAGS, _LD_FLAGS, COMMANDS)).encode())
-    for path in sorted(source.iterdir()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        digest.update(str(path.relative_to(source)).encode() + b"\0" + path.read_bytes())
     return f"{KUBERNETES_VERSION}-{digest.hexdigest()[:12]}"
 
 
 def program(settings: Settings, say: Say) -> tuple[Path, bool]:
-    """(folder with ``node`` and ``images.tar``, whether it was built now)."""
+    """(folder with PROGRAMS and ``images.tar``, whether it was built now)."""
     source = settings.source / "node"
     folder = settings.cache / "bin" / key(source)
     if (folder / "images.tar").is_file():
@@ -57,21 +63,20 @@ def program(settings: Settings, say: Say) -> tuple[Path, bool]:
 
 def _build(source: Path, folder: Path, say: Say) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    _compile(source, folder / "node.new", say)
-    (folder / "node.new").replace(folder / "node")
+    _compile(source, folder, say)
     say("Packing the node's images")
-    _pack(folder / "node", _image_names(folder / "node"), folder / "images.tar.new")
+    _pack(folder, _image_names(folder / "node"), folder / "images.tar.new")
     (folder / "images.tar.new").replace(folder / "images.tar")
 
 
-def _compile(source: Path, target: Path, say: Say) -> None:
+def _compile(source: Path, folder: Path, say: Say) -> None:
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -trimpath", "GOWORK": "off"}
     say("Fetching the sources of Kubernetes")
-    listed = subprocess.run(["go", "list", "-deps", "."], cwd=source, env=environment, capture_output=True, text=True, check=False)
+    listed = subprocess.run(["go", "list", "-deps", "./..."], cwd=source, env=environment, capture_output=True, text=True, check=False)
     if listed.returncode:
         raise RuntimeError(f"Fetching the Go modules of the local cluster failed: {listed.stderr.strip()[-1500:]}")
     total = len(listed.stdout.splitlines())
-    command = ["nice", "go", "build", "-v", *_COMPILER_FLAGS, "-ldflags", _LD_FLAGS, "-o", str(target), "."]
+    command = ["nice", "go", "build", "-v", *_COMPILER_FLAGS, "-ldflags", _LD_FLAGS, "-o", f"{folder}/", "./..."]
     done = 0
     said: list[str] = []
     with subprocess.Popen(command, cwd=source, env=environment, stderr=subprocess.PIPE, text=True) as build:
@@ -100,16 +105,17 @@ def pause_image(archive: Path) -> str:
     return next(name for name in names if "/pause:" in name)
 
 
-def _pack(node: Path, names: list[str], target: Path) -> None:
-    """An OCI archive: one layer with the program and a symlink for each command, and one small image for each name."""
+def _pack(folder: Path, names: list[str], target: Path) -> None:
+    """An OCI archive: one layer with the programs and a symlink for each command, and one small image for each name."""
     layer = target.with_suffix(".layer")
     with tarfile.open(layer, "w") as tar:
-        entry = tar.gettarinfo(str(node), "usr/local/bin/node")
-        entry.uid = entry.gid = entry.mtime = 0
-        entry.uname = entry.gname = ""
-        entry.mode = 0o755
-        with node.open("rb") as file:
-            tar.addfile(entry, file)
+        for name in PROGRAMS:
+            entry = tar.gettarinfo(str(folder / name), f"usr/local/bin/{name}")
+            entry.uid = entry.gid = entry.mtime = 0
+            entry.uname = entry.gname = ""
+            entry.mode = 0o755
+            with (folder / name).open("rb") as file:
+                tar.addfile(entry, file)
         for command in COMMANDS:
             link = tarfile.TarInfo(f"usr/local/bin/{command}")
             link.type, link.linkname = tarfile.SYMTYPE, "node"
@@ -161,16 +167,17 @@ def _add(tar: tarfile.TarFile, name: str, body: bytes) -> None:
 
 
 def install(settings: Settings, folder: Path, say: Say) -> None:
-    """The program under the cluster's own folder, so that clearing the cache never stops a running node.
+    """The programs under the cluster's own folder, so that clearing the cache never stops a running node.
 
     A cluster keeps the version that made it: the checkouts that share it must not restart it under each other.
     """
     target, version = settings.state / "bin", settings.state / "program"
     target.mkdir(parents=True, exist_ok=True)
     if not (target / "node").exists():
-        shutil.copy2(folder / "node", target / "node.new")
         _whole_file.write(version, folder.name)
-        (target / "node.new").replace(target / "node")
+        for name in PROGRAMS:  # the node's last: with it, all is there
+            shutil.copy2(folder / name, target / f"{name}.new")
+            (target / f"{name}.new").replace(target / name)
     if (made := version.read_text()) != folder.name:
         say(f"This cluster keeps program {made}; `make destroy` and then `make cluster` would bring {folder.name}")
     for command in COMMANDS:

@@ -14,9 +14,10 @@ from typing import Any
 KUBERNETES_VERSION = "v1.36.3"
 MOST_NODES = 9
 IMAGES = "localhost/hsc-jit"  # repository of the images that a node needs before it has a network
-COMMANDS = (
+PROGRAMS = ("pause", "node")
+COMMANDS = (  # all of the node's program
     "etcd", "coredns", "forward", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubeadm", "kubectl",
-    "kubelet", "metrics-server", "pause", "provisioner", "registry",
+    "kubelet", "metrics-server", "provisioner", "registry",
 )  # fmt: skip
 # What a node sees as its own: folder inside the node -> folder of the node's folder.
 PRIVATE_FOLDERS = {

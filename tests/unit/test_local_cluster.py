@@ -5,7 +5,7 @@ import secrets
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster, _local_cluster_build
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_lock import alone
-from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import from_options
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import PROGRAMS, from_options
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.modules import local_cluster
@@ -59,9 +59,10 @@ def test_a_cluster_keeps_the_program_that_made_it_and_says_so(options, tmp_path)
     settings, said = from_options(options), []
     for version in ("one", "two"):
         (tmp_path / version).mkdir()
-        (tmp_path / version / "node").write_text(version)
+        for name in PROGRAMS:
+            (tmp_path / version / name).write_text(version)
         _local_cluster_build.install(settings, tmp_path / version, said.append)
-    assert (settings.state / "bin/node").read_text() == "one"
+    assert {(settings.state / "bin" / name).read_text() for name in PROGRAMS} == {"one"}
     assert said == ["This cluster keeps program one; `make destroy` and then `make cluster` would bring two"]
 
 

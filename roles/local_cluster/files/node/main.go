@@ -47,7 +47,6 @@ var others = map[string]func(arguments []string) error{
 	"etcd":        func([]string) error { etcdmain.Main(os.Args); return nil },
 	"coredns":     func([]string) error { runCoreDNS(); return nil },
 	"forward":     runForward,
-	"pause":       runPause,
 	"provisioner": runProvisioner,
 	"registry":    runRegistry,
 }
