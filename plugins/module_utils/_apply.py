@@ -146,11 +146,11 @@ class Applier:
         """Delete pods of StatefulSets that are not ready and not of the wanted revision: the controller would wait for them for ever."""
         sets = [self._observed(obj["metadata"]["name"]) for obj in objects if obj["kind"] == "StatefulSet"]
         revisions = [(one, revision) for one in sets if (revision := (one.get("status") or {}).get("updateRevision"))]
-        pods = self.cluster.list(self.cluster.namespaced("pods")) if revisions else []
+        pods = _objects.by_owner(self.cluster.list(self.cluster.namespaced("pods")) if revisions else [])
         stuck = [
             pod["metadata"]["name"]
             for one, revision in revisions
-            for pod in _objects.owned(pods, one)
+            for pod in pods.get(one["metadata"]["uid"], [])
             if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") != revision and not _objects.is_ready(pod)
         ]
         for name in stuck:

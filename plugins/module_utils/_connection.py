@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import socket
 import ssl
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -73,21 +75,28 @@ def proxy_for(configuration: Any) -> str:
 def tls(configuration: Any) -> ssl.SSLContext:
     """As strict as kubectl: a cluster's own authority often lacks the extensions that OpenSSL's strict mode demands.
 
-    ValueError: a file is not what it should be.
+    ValueError: a file cannot be read, or is not what it should be.
     """
-    try:
+    with _named("its certificate-authority", "is no certificate"):
         context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-    except OSError as error:
-        raise ValueError(f"its certificate-authority is no certificate ({error})") from error
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not configuration.verify_ssl:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if configuration.cert_file:
-        try:
+        with _named("its client-certificate and client-key", "are no pair"):
             context.load_cert_chain(configuration.cert_file, configuration.key_file)
-        except OSError as error:
-            raise ValueError(f"its client-certificate and client-key are no pair ({error})") from error
     return context
+
+
+@contextlib.contextmanager
+def _named(what: str, wrong: str) -> Iterator[None]:
+    """ValueError: what is wrong with that part of the kubeconfig."""
+    try:
+        yield
+    except ssl.SSLError as error:
+        raise ValueError(f"{what} {wrong} ({error})") from error
+    except OSError as error:
+        raise ValueError(f"{what} cannot be read ({error})") from error
 
 
 def pool(configuration: Any, size: int) -> Any:

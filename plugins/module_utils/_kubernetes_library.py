@@ -18,8 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-# What kubernetes.config imports for the auth-provider of a kubeconfig alone.
-_FOR_PROVIDERS = {"oauthlib": (), "oauthlib.oauth2": (), "requests_oauthlib": ("OAuth2Session",)}
+_FOR_PROVIDERS = ("oauthlib", "oauthlib.oauth2", "requests_oauthlib")  # of kubernetes.config, for the auth-provider of a kubeconfig alone
 
 
 class Library(NamedTuple):
@@ -52,11 +51,11 @@ def _light() -> Library:
         package = ModuleType(name)
         package.__path__ = [str(path)]
         sys.modules[name] = package
-    for name, parts in _FOR_PROVIDERS.items():
+    for name in _FOR_PROVIDERS:
         sys.modules[name] = ModuleType(name)
-        vars(sys.modules[name]).update(dict.fromkeys(parts))
     client: Any = sys.modules["kubernetes.client"]
-    client.ApiClient = None  # the names that kubernetes.config asks for
+    sessions: Any = sys.modules["requests_oauthlib"]
+    client.ApiClient = sessions.OAuth2Session = None  # the names that kubernetes.config asks for
     client.Configuration = import_module("kubernetes.client.configuration").Configuration
     return _parts()
 

@@ -37,6 +37,7 @@ class Mirror:
     def __enter__(self) -> Mirror:
         names = list(self.sources)
         self._to_follow = [*zip(names, in_parallel(self._first, names), strict=True)]
+        self._changed.clear()  # what was listed is looked at before the first wait
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._manifests import WAVE
@@ -40,9 +40,13 @@ def owner_kinds(obj: Object) -> set[str]:
     return {owner["kind"] for owner in obj["metadata"].get("ownerReferences") or []}
 
 
-def owned(objects: Sequence[Object], owner: Object) -> list[Object]:
-    uid = owner["metadata"].get("uid")
-    return [obj for obj in objects if any(one.get("uid") == uid for one in obj["metadata"].get("ownerReferences") or [])]
+def by_owner(objects: Iterable[Object]) -> dict[str, list[Object]]:
+    """Those that have owners, by the uid of each."""
+    found: dict[str, list[Object]] = {}
+    for obj in objects:
+        for owner in obj["metadata"].get("ownerReferences") or []:
+            found.setdefault(owner["uid"], []).append(obj)
+    return found
 
 
 def is_ready(pod: Object) -> bool:

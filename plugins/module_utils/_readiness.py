@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from ansible_collections.hsc.jit.plugins.module_utils import _owners
-from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, may_go_first, owned
+from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, by_owner, may_go_first
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import PodState, Restarts, kept_open, pod_state
 
 
@@ -49,6 +50,14 @@ class World:
     restarts: Restarts = field(default_factory=dict)
     node_scale_up_seconds: float = 0.0
 
+    def owned(self, owner: Object) -> list[Object]:
+        """The ReplicaSets of a Deployment, the pods of anything else."""
+        return self._by_owner.get(owner["metadata"].get("uid", ""), [])
+
+    @cached_property
+    def _by_owner(self) -> dict[str, list[Object]]:
+        return by_owner([*self.pods, *self.replica_sets])
+
     def pod_state(self, pod: Object) -> PodState:
         state = pod_state(pod, self.last_event, self.restarts)
         return replace(state, grace=max(state.grace, self.node_scale_up_seconds)) if state.unschedulable else state
@@ -62,7 +71,7 @@ class World:
 
     def refused(self, obj: Object) -> str:
         """Why its controller could make no pod, unless it has made one since; empty if nothing says so."""
-        made = [str(pod["metadata"].get("creationTimestamp") or "") for pod in owned(self.pods, obj)]
+        made = [str(pod["metadata"].get("creationTimestamp") or "") for pod in self.owned(obj)]
         return self.last_event(obj, "FailedCreate", since=max(made, default=""))
 
 
@@ -150,10 +159,10 @@ def _deployment(obj: Object, world: World) -> State:
                 return State("waiting", f"waits for the room of old pods, which end first: {message}", done=available, total=total)
             grace = _QUOTA_PASSED_ON
         return State("failed", f"pods cannot be made: {message}", _QUOTA, available, total, grace=grace)
-    sets = owned(world.replica_sets, obj)
+    sets = world.owned(obj)
     revision = (obj["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision")
     current = [one for one in sets if (one["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision") == revision]
-    pods = [pod for one in current for pod in owned(world.pods, one)]
+    pods = [pod for one in current for pod in world.owned(one)]
     if obj["spec"].get("paused"):
         return State("failed", f"spec.paused{_by(obj, 'spec.paused')} holds its new pods back", _RESUME, available, total, grace=1.0)
     state = _of_replaced(pods, world, available, total, "old pods are still ending" if updated >= total else "pods are being made")
@@ -176,7 +185,7 @@ def _stateful_set(obj: Object, world: World) -> State:
         return State(
             "failed", f"{held}{_by(obj, 'spec.updateStrategy')} holds pods back: {updated} of {total} are new", _RESUME, ready, total, 1.0
         )
-    pods = owned(world.pods, obj)
+    pods = world.owned(obj)
     revision = status.get("updateRevision")
     current = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") == revision]
     if not current and (message := world.refused(obj)):
@@ -212,7 +221,7 @@ def _daemon_set(obj: Object, world: World) -> State:
     if message := world.refused(obj):
         return State("failed", f"pods cannot be made: {message}", _QUOTA, done, total, grace=2.0)
     generation = str(obj["metadata"].get("generation"))
-    pods = owned(world.pods, obj)
+    pods = world.owned(obj)
     current = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("pod-template-generation", generation) == generation]
     return _of_replaced(current, world, min(done, updated), total, "pods are being made")
 
@@ -223,7 +232,7 @@ def _job(obj: Object, world: World) -> State:
     done = int(status.get("succeeded", 0))
     if _condition(obj, "Complete").get("status") == "True":
         return State("ready", done=total, total=total)
-    pods = owned(world.pods, obj)
+    pods = world.owned(obj)
     failed = next((one for kind in ("Failed", "FailureTarget") if (one := _condition(obj, kind)).get("status") == "True"), None)
     if failed:
         worst = _of_pods(pods, world, done, total, "")

@@ -40,7 +40,7 @@ _AGAIN = 1.0  # seconds between two attempts
 _REPEATABLE = frozenset(
     {"GET", "PATCH", "PUT", "DELETE"}
 )  # twice is as good as once: our patches say what shall be, not what shall be added
-_UNUSABLE = (OSError, ValueError, TypeError, AttributeError, KeyError)  # what the library raises at a kubeconfig that is none
+_NO_KUBECONFIG = (OSError, ValueError, TypeError, AttributeError, KeyError)  # what the library raises at a file that is none
 _WATCH_GRACE = 5.0  # a watch that is silent for so long after its end has died
 
 
@@ -113,17 +113,19 @@ class Cluster:
         try:
             response = self.pool.request(method, url, body=data, headers=told, timeout=timeout, retries=False, preload_content=preload)
         except urllib3.exceptions.HTTPError as error:
-            raise self._explained(ApiProblem(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}")) from error
+            problem = ApiProblem(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}")
+            raise (self._explained(problem) if isinstance(error, urllib3.exceptions.SSLError) else problem) from error
         self.answered = self.answered or response.status != 401
         if date := response.headers.get("Date"):
             self.clock_skew = time.time() - parsedate_to_datetime(date).timestamp()
         if response.status >= 400:
-            raise self._explained(problem_of(response.status, response.data if preload else response.read()))
+            problem = problem_of(response.status, response.data if preload else response.read())
+            raise self._explained(problem) if response.status == 401 else problem
         return response
 
     def _explained(self, problem: ApiProblem) -> Exception:
-        """A client certificate that is not valid now is told by its day: the server says Unauthorized, or breaks the connection."""
-        if not self.answered and problem.status in (0, 401) and (words := _connection.ended(self.configuration, datetime.now(UTC))):
+        """Of who was never let in, unauthorized or by TLS: a client certificate that is not valid now is told by its day."""
+        if not self.answered and (words := _connection.ended(self.configuration, datetime.now(UTC))):
             return ValueError(f"{self.source}: {words}")
         return problem
 
@@ -240,10 +242,9 @@ def connect(params: Mapping[str, Any]) -> Cluster:
     files = path or ("" if _in_pod() else os.environ.get("KUBECONFIG") or "~/.kube/config")
     source = f"kubeconfig {files}" if files else "service account"
     try:
-        whole = any(b"auth-provider" in file.read_bytes() for file in _connection.kubeconfig_files(files))
-        settings = _credentials(_kubernetes_library.library(whole), files, path, context)
+        settings = _credentials(files, path, context)
         pool = _connection.pool(settings, POOL_SIZE)
-    except _UNUSABLE as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{source} cannot be used: {error}. Set release_kubeconfig and release_context.") from error
 
     def authorize() -> dict[str, str]:
@@ -261,10 +262,12 @@ def connect(params: Mapping[str, Any]) -> Cluster:
     )
 
 
-def _credentials(library: Any, files: str, path: str | None, context: str | None) -> Any:
+def _credentials(files: str, path: str | None, context: str | None) -> Any:
     """A kubernetes.client.Configuration of the kubeconfig, or of the service account where files is empty."""
     import yaml
 
+    whole = any(b"auth-provider" in file.read_bytes() for file in _connection.kubeconfig_files(files))
+    library = _kubernetes_library.library(whole)
     settings = library.Configuration()
     try:
         if not files:
@@ -272,7 +275,7 @@ def _credentials(library: Any, files: str, path: str | None, context: str | None
             return settings
         with _kubernetes_library.complaints() as complaints:
             library.config.load_kube_config(config_file=path, context=context, client_configuration=settings)
-    except (library.config.ConfigException, yaml.YAMLError) as error:
+    except (library.config.ConfigException, yaml.YAMLError, *_NO_KUBECONFIG) as error:
         raise ValueError(" ".join(str(error).split())) from error
     if complaints and not (settings.cert_file or settings.api_key):
         raise ValueError("; ".join(complaints))

@@ -30,13 +30,13 @@ from ansible_collections.hsc.jit.plugins.module_utils._target import connect
 from apply import product
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/integration"), str(ROOT / "tests/faults"), str(ROOT / "tests/unit")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/integration"), str(ROOT / "tests/faults")]
 from counting_proxy import counting, through  # noqa: E402
 from leased import leased  # noqa: E402
 from private_namespace import private_namespace  # noqa: E402
 from ready import sandbox_image, workload  # noqa: E402
+from simulated_canary import PAIRS, looked_at  # noqa: E402
 from small_release import run, stamped, writes  # noqa: E402
-from test_sequential import PAIRS, looked_at  # noqa: E402
 from waiting import until  # noqa: E402
 
 PATHS = ("/api/v1", "/apis/apps/v1", "/apis/batch/v1", "/apis/networking.k8s.io/v1", "/apis/policy/v1", "/apis/autoscaling/v2")

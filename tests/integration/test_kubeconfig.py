@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, connect
+from certificates import Authority, name
 from forwarder import Forwarder, api_server, changed
 from playbook import play
 
@@ -78,26 +79,16 @@ def test_another_address_than_the_certificates_name(config, forwarder, product):
 
 
 def test_a_client_certificate_that_has_ended_is_named_with_its_day(config, kubeconfig, tmp_path):
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
     found = sorted(Path(kubeconfig).parent.glob("nodes/*/etc-kubernetes/pki/ca.key"))
     if not found:
         pytest.skip("only the local cluster's authority can be asked to sign a certificate of yesterday")
-    authority = x509.load_pem_x509_certificate(found[0].with_suffix(".crt").read_bytes())
-    signer = serialization.load_pem_private_key(found[0].read_bytes(), None)
-    key, yesterday = rsa.generate_private_key(65537, 2048), datetime.now(UTC) - timedelta(days=1)
-    names = [x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "system:masters"), x509.NameAttribute(x509.NameOID.COMMON_NAME, "ada")]
-    made = x509.CertificateBuilder().subject_name(x509.Name(names)).issuer_name(authority.subject).public_key(key.public_key())
-    signed = made.serial_number(7).not_valid_before(yesterday - timedelta(days=9)).not_valid_after(yesterday).sign(signer, hashes.SHA256())
-    (tmp_path / "ada.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    (tmp_path / "ada.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    days = {"begin": yesterday - timedelta(days=9), "end": yesterday}
+    Authority.found(found[0]).pair(tmp_path / "ada", name("ada", "system:masters"), **days)
     path = config({"client-certificate": str(tmp_path / "ada.crt"), "client-key": str(tmp_path / "ada.key")})
     text = yaml.safe_load(Path(path).read_text())
-    for name in ("client-certificate-data", "client-key-data"):
-        text["users"][0]["user"].pop(name, None)
+    for part in ("client-certificate-data", "client-key-data"):
+        text["users"][0]["user"].pop(part, None)
     Path(path).write_text(yaml.safe_dump(text))
     began = time.monotonic()
     done = play("playbooks/drift.yml", kubeconfig=path)

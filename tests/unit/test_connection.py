@@ -10,9 +10,8 @@ from types import SimpleNamespace
 import pytest
 import urllib3
 from ansible_collections.hsc.jit.plugins.module_utils import _connection
+from certificates import Authority, name
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 FILE = """
@@ -39,15 +38,6 @@ def test_several_files_are_one_and_a_missing_one_is_none(tmp_path):
     assert _connection.proxy_url(f"{tmp_path}/a:{tmp_path}/none:{tmp_path}/b", None) == "http://proxy.example.com:3128"
 
 
-def certificate(tmp_path, begin, end):
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ada")])
-    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-    signed = made.not_valid_before(begin).not_valid_after(end).sign(key, hashes.SHA256())
-    path = tmp_path / "client.pem"
-    path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    return SimpleNamespace(cert_file=str(path))
-
-
 @pytest.mark.parametrize(
     ("begin", "end", "said"),
     [
@@ -57,7 +47,9 @@ def certificate(tmp_path, begin, end):
     ],
 )
 def test_a_client_certificate_has_its_time(tmp_path, begin, end, said):
-    found = _connection.ended(certificate(tmp_path, NOW + timedelta(days=begin), NOW + timedelta(days=end)), NOW)
+    days = {"begin": NOW + timedelta(days=begin), "end": NOW + timedelta(days=end)}
+    Authority.made("kubernetes").pair(tmp_path / "ada", name("ada"), **days)
+    found = _connection.ended(SimpleNamespace(cert_file=str(tmp_path / "ada.crt")), NOW)
     assert said in found
     assert bool(found) == bool(said)
 
@@ -68,22 +60,10 @@ def test_a_token_has_no_certificate():
 
 @pytest.fixture
 def api_server(tmp_path):
-    """An HTTPS server whose authority says nothing but its name, as kubeadm's and others' do; (its port, the authority's file)."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kubernetes")])
-
-    def signed(subject, *extensions):
-        made = x509.CertificateBuilder().subject_name(subject).issuer_name(name).public_key(key.public_key())
-        made = made.serial_number(x509.random_serial_number()).not_valid_before(now).not_valid_after(now + timedelta(days=1))
-        for extension in extensions:
-            made = made.add_extension(extension, critical=False)
-        return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    (tmp_path / "ca.crt").write_bytes(signed(name, x509.BasicConstraints(ca=True, path_length=None)))
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "server")])
-    (tmp_path / "server.crt").write_bytes(signed(subject, x509.SubjectAlternativeName([x509.DNSName("kubernetes")])))
-    plain = serialization.NoEncryption()
-    (tmp_path / "server.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    """An HTTPS server; (its port, its authority's file)."""
+    authority = Authority.made("kubernetes")
+    authority.own(tmp_path / "ca.crt")
+    authority.pair(tmp_path / "server", name("server"), x509.SubjectAlternativeName([x509.DNSName("kubernetes")]))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
@@ -120,6 +100,18 @@ def test_who_the_server_is_is_looked_at_as_kubectl_does(api_server, given, probl
         return
     assert pool.request("GET", one.host, retries=False).status == 501
     _connection.open_socket(one).close()
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"ssl_ca_cert": "/none"}, "its certificate-authority cannot be read .*No such file"),
+        ({"cert_file": "/none", "key_file": "/none"}, "its client-certificate and client-key cannot be read .*No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_as_such(given, problem):
+    with pytest.raises(ValueError, match=problem):
+        _connection.tls(SimpleNamespace(**{"ssl_ca_cert": None, "cert_file": None, "key_file": None, "verify_ssl": True, **given}))
 
 
 @pytest.fixture

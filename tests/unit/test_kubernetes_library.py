@@ -9,6 +9,7 @@ import time
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _kubernetes_library
+from written_kubeconfig import written_kubeconfig
 
 FRESH = """
 import sys
@@ -54,15 +55,8 @@ def test_who_had_a_package_keeps_it():
 def test_a_kubeconfig_with_an_auth_provider_gets_the_whole(tmp_path):
     claims = base64.urlsafe_b64encode(json.dumps({"exp": int(time.time()) + 3600}).encode()).decode().rstrip("=")
     token = f"e30.{claims}.c2ln"
-    user = {"auth-provider": {"name": "oidc", "config": {"id-token": token}}}
-    given = {
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "one", "user": "ada"}}],
-        "clusters": [{"name": "one", "cluster": {"server": "http://127.0.0.1:9"}}],
-        "users": [{"name": "ada", "user": user}],
-    }
     path = tmp_path / "config"
-    path.write_text(json.dumps(given))
+    written_kubeconfig(path, {"auth-provider": {"name": "oidc", "config": {"id-token": token}}}, server="http://127.0.0.1:9")
     assert fresh(WHOLE, str(path)) == [f"{{'authorization': 'Bearer {token}'}} ApiClient OAuth2Session"]
 
 

@@ -7,6 +7,7 @@ import pytest
 import urllib3
 from ansible_collections.hsc.jit.plugins.module_utils import _target
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster, connect
+from written_kubeconfig import written_kubeconfig
 
 
 class Pool:
@@ -70,8 +71,6 @@ def no_time(monkeypatch):
 
 
 GONE = urllib3.exceptions.ProtocolError("connection refused")
-
-
 UNAUTHORIZED = (401, {"reason": "Unauthorized", "message": "Unauthorized"})
 
 
@@ -88,9 +87,10 @@ def test_a_first_refusal_asks_whether_the_client_certificate_has_ended(monkeypat
 def test_where_the_certificate_is_valid_the_servers_word_stays(monkeypatch):
     with pytest.raises(ApiProblem, match="Unauthorized"):
         cluster(UNAUTHORIZED).get("/version")
-    target = cluster((403, {"message": "forbidden"}), UNAUTHORIZED)
-    monkeypatch.setattr(_target._connection, "ended", lambda *_: pytest.fail("it has let us in with this certificate"))
-    for words in ("forbidden", "Unauthorized"):
+    monkeypatch.setattr(_target._connection, "ended", lambda *_: pytest.fail("what is wrong is not the certificate"))
+    down = urllib3.exceptions.NewConnectionError(None, "refused")
+    target = cluster(down, GONE, (403, {"message": "forbidden"}), UNAUTHORIZED)
+    for words in ("does not answer: .*refused", "does not answer", "forbidden", "Unauthorized"):
         with pytest.raises(ApiProblem, match=words):
             target.get("/version")
 
@@ -161,17 +161,12 @@ def test_a_kubeconfig_without_the_context_is_explained(tmp_path):
     ],
 )
 def test_what_is_wrong_in_a_kubeconfig_is_named(tmp_path, monkeypatch, cluster, user, problem):
-    monkeypatch.delenv("NO_PROXY", raising=False)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     path = tmp_path / "config"
     if "exec" in user:
         user["exec"] |= {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
-    given = {
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "one", "user": "ada"}}],
-        "clusters": [{"name": "one", "cluster": {"server": "https://127.0.0.1:9", **cluster}}],
-        "users": [{"name": "ada", "user": user}],
-    }
-    path.write_text(json.dumps(given))
+    written_kubeconfig(path, user, **cluster)
     with pytest.raises(ValueError, match=problem) as caught:
         connect({"kubeconfig": str(path)})
     assert str(caught.value).startswith(f"kubeconfig {path} cannot be used: ")
@@ -182,4 +177,14 @@ def test_what_is_wrong_in_a_kubeconfig_is_named(tmp_path, monkeypatch, cluster, 
 def test_a_file_that_is_no_kubeconfig_is_named(tmp_path, text):
     (tmp_path / "config").write_bytes(text)
     with pytest.raises(ValueError, match=r"config cannot be used: .*Set release_kubeconfig"):
+        connect({"kubeconfig": str(tmp_path / "config")})
+
+
+def test_a_mistake_of_ours_is_not_told_as_one_of_the_kubeconfig(tmp_path, monkeypatch):
+    def mistaken(*_):
+        raise KeyError("ours")
+
+    monkeypatch.setattr(_target._connection, "pool", mistaken)
+    written_kubeconfig(tmp_path / "config", {})
+    with pytest.raises(KeyError, match="ours"):
         connect({"kubeconfig": str(tmp_path / "config")})
