@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ Object = Mapping[str, Any]
 HASH = "hsc.jit/hash"  # annotation: hash of the manifest that was applied
 NEVER_PRUNED = frozenset({"PersistentVolumeClaim", "PersistentVolume", "Namespace", "Secret", "CustomResourceDefinition"})
 _SERVERS_METADATA = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+_SERVERS_ANNOTATIONS = (HASH, "deployment.kubernetes.io/revision")
 _HIDDEN = "(hidden)"
 
 
@@ -133,16 +133,12 @@ def surely_unchanged(live: Object | None, wanted: Object, owned: str, field_mana
     return contains(live, {name: value for name, value in wanted.items() if name != "apiVersion"})
 
 
-def cleaned(obj: Object | None) -> dict[str, Any]:
+def cleaned(obj: Object) -> dict[str, Any]:
     """The part of an object that people write: without status, and without what the server keeps in metadata."""
-    if obj is None:
-        return {}
-    result = {name: copy.deepcopy(value) for name, value in obj.items() if name not in ("status", "apiVersion", "kind")}
-    for name in _SERVERS_METADATA:
-        result["metadata"].pop(name, None)
-    annotations = result["metadata"].get("annotations", {})
-    for name in (HASH, "deployment.kubernetes.io/revision"):
-        annotations.pop(name, None)
+    result = {name: value for name, value in obj.items() if name not in ("status", "apiVersion", "kind")}
+    result["metadata"] = {name: value for name, value in obj["metadata"].items() if name not in _SERVERS_METADATA}
+    if annotations := obj["metadata"].get("annotations"):
+        result["metadata"]["annotations"] = {name: value for name, value in annotations.items() if name not in _SERVERS_ANNOTATIONS}
     if obj["kind"] == "Secret":
         for field in ("data", "stringData"):
             result[field] = {name: digest(value)[:12] + _HIDDEN for name, value in (result.get(field) or {}).items()}

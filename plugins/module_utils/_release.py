@@ -108,7 +108,8 @@ class Engine:
         kept, findings = _plan.cannot_go_back(refused)
         if findings or self.context.check_mode:
             return self._outcome(changes if not findings else [], [*kept, *(findings or [self._told(changes)])])
-        withdrawn, latest = self.current, self._next(target.objects, target.images, target.schema_revision, target.number)
+        withdrawn, digest = self.current, _record.set_digest(target.objects)
+        latest = self._next(digest, target.objects, target.images, target.schema_revision, target.number)
         only_adds = way_back.get("class") == "expand"  # else that it starts on this schema proves nothing for the next time
         latest = replace(latest, inventory=target.inventory, database=way_back.get("database", "") if only_adds else "")
         self._write(latest)
@@ -163,10 +164,10 @@ class Engine:
 
     def _record_for(self, objects: Sequence[Object], changes: Sequence[Change]) -> Release:
         """The newest record if it is of this very set and nothing changes, or was begun and not finished; else the next one."""
-        newest = self.current
-        if newest and newest.digest == _record.set_digest(objects) and (not changes or newest.status == "started"):
+        newest, digest = self.current, _record.set_digest(objects)
+        if newest and newest.digest == digest and (not changes or newest.status == "started"):
             return self._at_schema(replace(newest, run=self.run)) if newest.status == "started" else newest
-        following = self._next(objects, self.context.params["images"], newest.schema_revision if newest else "")
+        following = self._next(digest, objects, self.context.params["images"], newest.schema_revision if newest else "")
         return self._at_schema(replace(following, database=newest.database if newest else ""))
 
     def _at_schema(self, release: Release) -> Release:
@@ -179,11 +180,11 @@ class Engine:
             release, schema_revision=params["schema_revision"], schema_class=way.get("class", ""), database=way.get("database", "")
         )
 
-    def _next(self, objects: Sequence[Object], images: Mapping[str, str], schema: str, restores: int = 0) -> Release:
+    def _next(self, digest: str, objects: Sequence[Object], images: Mapping[str, str], schema: str, restores: int = 0) -> Release:
         return Release(
             number=self.current.number + 1 if self.current else 1,
             status="started",
-            digest=_record.set_digest(objects),
+            digest=digest,
             images=images,
             run=self.run,
             who=f"{getpass.getuser()}@{socket.gethostname()}",
