@@ -12,9 +12,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,18 @@ import pytest
 SERVICE = Path(__file__).parents[1]
 
 
+# Below the ports that the kernel gives to the near end of a connection (32768 and up): one of those may be free when it
+# is chosen and a client's when the server binds it. Each of pytest's workers has 500 of its own.
+_ports = count(20_000 + 500 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port nobody listens on, given once: a server of it can be ended and started again."""
+    while True:
+        port = next(_ports)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
@@ -207,6 +216,9 @@ class Process:
             )
         return self
 
+    def ended(self) -> bool:
+        return self.handle is not None and self.handle.poll() is not None
+
     def stop(self, sig: int = signal.SIGTERM) -> None:
         if self.handle:
             stop(self.handle, sig, 40)
@@ -235,7 +247,8 @@ class Backend(Process):
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, body
 
     def wait_ready(self, seconds: float = 30) -> Backend:
-        wait_until(lambda: self.get("/ready")[0] == 200, f"/ready of the backend (log {self.log})", seconds)
+        wait_until(lambda: self.ended() or self.get("/ready")[0] == 200, f"/ready of the backend (log {self.log})", seconds)
+        assert not self.ended(), f"the backend ended:\n{self.log.read_text()[-2000:]}"
         return self
 
 

@@ -1,5 +1,7 @@
+import random
 import socket
 from collections import namedtuple
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,12 @@ GO = {"GOVERSION": "go1.26.8\n", "GOTOOLCHAIN": "auto\n"}
 
 @pytest.fixture
 def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A free one, and below those that the kernel gives to the near end of a connection."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture
