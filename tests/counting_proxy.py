@@ -7,19 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
 
-
-def through(address):
-    """A kubeconfig for the proxy, which has the credentials."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": address}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "users": [{"name": "u", "user": {}}],
-    }
-
-
 _AT_ONCE = 64  # helm sends a thousand: over one HTTP/2 connection to a real server, which slows it down; this one would only be refused
 
 

@@ -40,7 +40,7 @@ _AGAIN = 1.0  # seconds between two attempts
 _REPEATABLE = frozenset(
     {"GET", "PATCH", "PUT", "DELETE"}
 )  # twice is as good as once: our patches say what shall be, not what shall be added
-_NO_KUBECONFIG = (OSError, ValueError, TypeError, AttributeError, KeyError)  # what the library raises at a file that is none
+_NO_KUBECONFIG = (TypeError, AttributeError, KeyError)  # what the library stumbles over in a file that is none
 _WATCH_GRACE = 5.0  # a watch that is silent for so long after its end has died
 
 

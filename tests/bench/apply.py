@@ -35,7 +35,8 @@ from ansible_collections.hsc.jit.plugins.module_utils._target import connect
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-from counting_proxy import counting, through  # noqa: E402
+from counting_proxy import counting  # noqa: E402
+from written_kubeconfig import written_kubeconfig  # noqa: E402
 
 BIN = Path(sys.executable).parent
 OURS, ITSELF = "hsc.jit.release", "of that, the module itself"
@@ -244,9 +245,8 @@ def main():
             print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
         if times:
             print(table(chosen, objects, times, requests, given.rounds), flush=True)  # counting takes as long again
-        with counting(given.kubeconfig) as (address, counted, _), tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            yaml.safe_dump(through(address), file)
-            file.flush()
+        with counting(given.kubeconfig) as (address, counted, _), tempfile.TemporaryDirectory() as folder:
+            written_kubeconfig(proxied := Path(folder) / "kubeconfig", {}, server=address)  # the proxy has the credentials
             for tool in chosen:
 
                 def note(scene, work, tool=tool):
@@ -257,7 +257,7 @@ def main():
                     most = f", {memory[0]:.0f} MiB at most" if memory else ""
                     print(f"{tool.name}, {scene}: {requests[tool.name, scene]}{most}", file=sys.stderr, flush=True)
 
-                scenes(tool, objects, cluster, file.name, note)
+                scenes(tool, objects, cluster, str(proxied), note)
     finally:
         for namespace in cluster.list("/api/v1/namespaces", labelSelector=",".join(f"{name}={value}" for name, value in MARK.items())):
             cluster.delete(f"/api/v1/namespaces/{namespace['metadata']['name']}")

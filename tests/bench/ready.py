@@ -4,11 +4,13 @@
     PYTHONPATH=.collections .venv/bin/python tests/bench/ready.py --rounds 3 --stand-in
 
 What is measured, in a namespace of each round's own: seconds from the first write until the verdict, and how many of them passed after the
-cluster itself had said of the last Deployment that it is available (known to the second only). With --stand-in their pods are on a node
-that says they are ready and starts nothing, so that the time to start fifty containers is left out.
+cluster itself had said of the last Deployment that it is available (known to the second only); and the processor seconds that the whole
+machine and this process spent meanwhile. With --stand-in their pods are on a node that says they are ready and starts nothing, so that the
+time to start fifty containers is left out.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -55,18 +57,24 @@ def last_available(cluster):
     return max(datetime.fromisoformat(one["lastTransitionTime"]).timestamp() for one in conditions)
 
 
+def spent():
+    """Processor seconds so far: of the whole machine, and of this process."""
+    _, user, nice, system, _, _, *interrupts = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return sum(map(int, (user, nice, system, *interrupts[:2]))) / os.sysconf("SC_CLK_TCK"), time.process_time()
+
+
 def measured(kubeconfig, count, image, placement):
     with private_namespace(kubeconfig, "bench") as cluster:
         applier = Applier(cluster, "hsc.jit", False, Progress())
-        began = time.time()
+        began, (machine, ours) = time.time(), spent()
         changes, refused = applier.plan([workload(f"web-{number:02}", image, **placement) for number in range(count)], (), prune=False)
         assert not (refused or applier.apply(changes))
         findings = Watch(cluster, applier.kinds, Progress(), time.monotonic).wait([change.obj for change in changes], 300)
-        ended = time.time()
+        ended, (machine_then, ours_then) = time.time(), spent()
         assert {one.verdict for one in findings} == {"pass"}, findings
         after = ended - last_available(cluster)
     until(lambda: cluster.find(f"/api/v1/namespaces/{cluster.namespace}") is None, 300)  # a node has room for 110 pods
-    return ended - began, after
+    return ended - began, after, machine_then - machine, ours_then - ours
 
 
 def main():
@@ -80,7 +88,8 @@ def main():
     node, placement = (stand_in_node(chosen.kubeconfig), PLACEMENT) if chosen.stand_in else (nullcontext(), {})
     with node:
         rounds = [measured(chosen.kubeconfig, chosen.workloads, image, placement) for _ in range(chosen.rounds)]
-    for title, values in zip(("until the verdict", "of that, after the last was available"), zip(*rounds, strict=True), strict=True):
+    titles = ("until the verdict", "of that, after the last was available", "processor time of the machine", "of that, ours")
+    for title, values in zip(titles, zip(*rounds, strict=True), strict=True):
         print(f"{title}: {statistics.median(values):.1f} s ({min(values):.1f} to {max(values):.1f})")
 
 

@@ -23,7 +23,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import yaml
 from ansible_collections.hsc.jit.plugins.module_utils import _objects
 from ansible_collections.hsc.jit.plugins.module_utils._lease import Slot
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
@@ -31,13 +30,14 @@ from apply import product
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/integration"), str(ROOT / "tests/faults")]
-from counting_proxy import counting, through  # noqa: E402
+from counting_proxy import counting  # noqa: E402
 from leased import leased  # noqa: E402
 from private_namespace import private_namespace  # noqa: E402
 from ready import sandbox_image, workload  # noqa: E402
 from simulated_canary import PAIRS, looked_at  # noqa: E402
 from small_release import run, stamped, writes  # noqa: E402
 from waiting import until  # noqa: E402
+from written_kubeconfig import written_kubeconfig  # noqa: E402
 
 PATHS = ("/api/v1", "/apis/apps/v1", "/apis/batch/v1", "/apis/networking.k8s.io/v1", "/apis/policy/v1", "/apis/autoscaling/v2")
 
@@ -131,11 +131,10 @@ def predicted(kubeconfig, times):
     with (
         private_namespace(kubeconfig, "bench") as direct,
         counting(kubeconfig) as (address, _, sent),
-        tempfile.NamedTemporaryFile("w", suffix=".yaml") as file,
+        tempfile.TemporaryDirectory() as folder,
     ):
-        yaml.safe_dump(through(address), file)
-        file.flush()
-        cluster = connect({"kubeconfig": file.name, "namespace": direct.namespace})
+        written_kubeconfig(proxied := Path(folder) / "kubeconfig", {}, server=address)  # the proxy has the credentials
+        cluster = connect({"kubeconfig": str(proxied), "namespace": direct.namespace})
         run(cluster, "present", objects=stamped(objects, cluster.namespace))
         for number in range(times):
             for _ in range(chance.randint(1, 6)):

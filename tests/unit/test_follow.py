@@ -1,6 +1,5 @@
 """A module does not outlive its playbook: what it had begun would go on unseen beside the next run."""
 
-import json
 import os
 import signal
 import socket
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
+from written_kubeconfig import written_kubeconfig
 
 ROOT = Path(__file__).parents[2]
 PLAY = """
@@ -27,11 +27,7 @@ def silent_api(tmp_path):
     """A kubeconfig whose server takes a connection and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
-        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
-        user = {"name": "u", "user": {"token": "none"}}
-        config = {"clusters": [{"name": "c", "cluster": {"server": address}}], "contexts": [context], "users": [user]}
-        path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "c", **config}))
+        written_kubeconfig(path := tmp_path / "kubeconfig", {"token": "none"}, server=address)
         yield server, path
 
 
