@@ -81,9 +81,8 @@ class _Link:
     """A WebSocket to the API server: ``exchange`` sends what waits and returns what came."""
 
     def __init__(self, cluster: Cluster, path: str) -> None:
-        from websockets.client import ClientProtocol  # deferred: pure users of this collection need no client
-        from websockets.typing import Subprotocol
-        from websockets.uri import parse_uri
+        # deferred: pure users of this collection need no client
+        from ansible_collections.hsc.jit.plugins.module_utils._websockets import ClientProtocol, Subprotocol, parse_uri
 
         uri = parse_uri(cluster.server.replace("http", "ws", 1) + path)
         self.socket = _connection.open_socket(cluster.configuration)
@@ -101,7 +100,7 @@ class _Link:
             raise
 
     def _await_upgrade(self, deadline: float) -> None:
-        from websockets.protocol import State
+        from ansible_collections.hsc.jit.plugins.module_utils._websockets import State
 
         while self.protocol.state is State.CONNECTING:
             events = self.exchange(deadline)

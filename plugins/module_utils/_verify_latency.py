@@ -78,7 +78,7 @@ def plan_attempts(door: Door, count: int) -> list[tuple[str, Callable[[Door], st
 
 def type_letters(url: str, ca_file: str | None, number: int, load: Load, samples: Samples) -> None:
     """One person: one letter a second, each answered by a prediction; a latency counts from when the letter was due."""
-    from websockets.exceptions import WebSocketException
+    from ansible_collections.hsc.jit.plugins.module_utils._websockets import WebSocketException
 
     word = QUERIES[number % len(QUERIES)]
     started = time.monotonic() + number / max(1, load.sockets)

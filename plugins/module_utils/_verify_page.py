@@ -80,8 +80,7 @@ def socket_url(url: str) -> str:
 
 def open_socket(url: str, ca_file: str | None = None) -> Any:
     """A WebSocket to ``/ws`` as the page opens it: from the page's own origin."""
-    from websockets.sync.client import connect
-    from websockets.typing import Origin
+    from ansible_collections.hsc.jit.plugins.module_utils._websockets import Origin, connect
 
     context = ssl.create_default_context(cafile=ca_file) if url.startswith("https") else None
     return connect(socket_url(url), origin=Origin(url.rstrip("/")), proxy=None, ssl=context, open_timeout=5, close_timeout=1)
@@ -89,7 +88,7 @@ def open_socket(url: str, ca_file: str | None = None) -> Any:
 
 def check_socket(url: str, query: str, expected: str, ca_file: str | None = None) -> Finding:
     """Type over ``/ws`` and expect the product first."""
-    from websockets.exceptions import WebSocketException
+    from ansible_collections.hsc.jit.plugins.module_utils._websockets import WebSocketException
 
     address = socket_url(url)
     step = "kubectl logs deploy/hsc-jit-backend; an origin that is refused belongs into HSC_ALLOWED_ORIGINS"
