@@ -32,7 +32,7 @@ from bench.served import SERVICE, backend_environment
 from bench.typing import TEXTS
 from bench.wire import Wire
 
-import conftest  # isort: skip  (bench.served has put it on the path)
+import servers  # isort: skip  (bench.served has put it on the path)
 
 PEERS = SERVICE.parent / ".cache/bench-peers"
 AT_ONCE, WARM = 50, 50
@@ -233,14 +233,14 @@ def milliseconds(seconds: list[float], percent: int) -> float:
 @contextmanager
 def running(kind: Kind, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
     """Port and process id of a fresh server."""
-    port = conftest.free_port()
+    port = servers.free_port()
     own = {**environment, "HSC_BIND": f"127.0.0.1:{port}", "HSC_MAX_CONNECTIONS": "100000"}
     process = subprocess.Popen(kind.command(port), cwd=SERVICE, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        conftest.wait_until(lambda: conftest.accepts(port), kind.name, 30)
+        servers.wait_until(lambda: servers.accepts(port), kind.name, 30, process)
         yield port, process.pid
     finally:
-        conftest.stop(process)
+        servers.stop(process)
 
 
 async def measure(kind: Kind, port: int, pid: int, connections: int, seconds: float) -> dict[str, float]:

@@ -4,7 +4,7 @@
     python -m bench.served --products 100000
 
 Two loads: 100 clients with 1 and with 5 messages a second each. Prints the median and the spread of p95 over the repeats as JSON lines;
-exit status 1 when a median is above its goal. The processes are the tests' own (tests/conftest.py) and end with the run.
+exit status 1 when a median is above its goal. The processes are the tests' own (tests/servers.py) and end with the run.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from pathlib import Path
 SERVICE = Path(__file__).parents[1]
 sys.path.insert(0, str(SERVICE / "tests"))
 
-import conftest  # noqa: E402
-from stack import own_database  # noqa: E402
+import servers  # noqa: E402
 
 from app import config, migrate  # noqa: E402
 from app.core import catalog, catalogue_data, database  # noqa: E402
@@ -64,23 +63,25 @@ def one_run(url: str, clients: int, rate: int, seconds: float, *more: str) -> di
 @contextmanager
 def backend_environment(size: int = 0) -> Iterator[dict[str, str]]:
     """What a backend needs: Redis, and PostgreSQL with the packaged catalogue. All end with the context."""
-    # The tests' fixture is a generator like any other; pytest only wraps it.
-    postgres = contextmanager(conftest.postgres_port.__wrapped__)
-    with tempfile.TemporaryDirectory(prefix="hsc-bench-") as name, postgres() as port, own_database(port) as url:
-        server = conftest.RedisServer(conftest.free_port(), Path(name), ["--appendonly", "yes"])
+    with (
+        tempfile.TemporaryDirectory(prefix="hsc-bench-") as name,
+        servers.postgres() as port,
+        servers.own_database(port) as url,
+    ):
+        server = servers.RedisServer(servers.free_port(), Path(name), ["--appendonly", "yes"])
         fill(url, size)
         server.start()
         try:
-            yield conftest.service_environment(url, server.url)
+            yield servers.service_environment(url, server.url)
         finally:
             server.kill()
 
 
 @contextmanager
-def running(size: int = 0) -> Iterator[conftest.Backend]:
+def running(size: int = 0) -> Iterator[servers.Backend]:
     """One backend that has the packaged catalogue, or bench.predict's of that size."""
     logs = tempfile.TemporaryDirectory(prefix="hsc-bench-")
-    with logs as name, backend_environment(size) as environment, conftest.backends(Path(name), 180) as make:
+    with logs as name, backend_environment(size) as environment, servers.backends(Path(name), 180) as make:
         yield make(environment)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from conftest import stop, wait_until
+from servers import stop, wait_until
 from websockets.sync.client import ClientConnection, connect
 
 
@@ -94,7 +94,7 @@ def chromium(folder: Path) -> Iterator[Page]:
     )
     try:
         port_file = profile / "DevToolsActivePort"
-        wait_until(lambda: port_file.exists() and port_file.read_text().count("\n"), "chromium", 30)
+        wait_until(lambda: port_file.exists() and port_file.read_text().count("\n"), "chromium", 30, process)
         port = port_file.read_text().split("\n")[0]
         with connect(f"ws://127.0.0.1:{port}{port_file.read_text().splitlines()[1]}", max_size=None) as browser:
             browser.send(json.dumps({"id": 1, "method": "Target.getTargets"}))

@@ -1,110 +1,15 @@
-"""Real servers for the integration tests: a redis-server and a PostgreSQL on free loopback ports, ended with the run."""
+"""The tests' servers and databases as fixtures, ended with the test or with the run."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from http.client import HTTPConnection
-from itertools import count
 from pathlib import Path
 
 import pytest
+from servers import Backend, RedisServer, backends, free_port, own_database, postgres, service_environment
 
-SERVICE = Path(__file__).parents[1]
-
-
-# Below the ports that the kernel gives to the near end of a connection (32768 and up): one of those may be free when it
-# is chosen and a client's when the server binds it. Each of pytest's workers has 500 of its own.
-_ports = count(20_000 + 500 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on, given once: a server of it can be ended and started again."""
-    while True:
-        port = next(_ports)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
-    """Poll until `condition()` is true; an exception counts as not yet."""
-    deadline = time.monotonic() + seconds
-    last: object = None
-    while time.monotonic() < deadline:
-        try:
-            last = condition()
-        except Exception as problem:
-            last = problem
-        else:
-            if last:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"{what}: not within {seconds} s, last {last!r}")
-
-
-def accepts(port: int) -> bool:
-    with socket.create_connection(("127.0.0.1", port), 0.5):
-        return True
-
-
-def stop(process: subprocess.Popen[bytes], sig: int = signal.SIGTERM, seconds: float = 15.0) -> None:
-    """End one process that a test started."""
-    if process.poll() is None:
-        process.send_signal(sig)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@dataclass
-class RedisServer:
-    """A redis-server with AOF in a directory of its own; can be killed and started again on the same data."""
-
-    port: int
-    directory: Path
-    options: list[str] = field(default_factory=list)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        binary = shutil.which("redis-server")
-        assert binary, "redis-server is missing: apt-get install redis-server"
-        arguments = [
-            binary,
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--dir",
-            str(self.directory),
-            "--save",
-            "",
-            "--loglevel",
-            "warning",
-            *self.options,
-        ]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-        wait_until(lambda: accepts(self.port), "redis-server")
-
-    def kill(self) -> None:
-        assert self.process
-        stop(self.process, signal.SIGKILL)
+from app import config, migrate
+from app.core import database
 
 
 @pytest.fixture
@@ -123,171 +28,27 @@ def cache_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.kill()
 
 
-def _postgres_binary(name: str) -> str:
-    for folder in ("/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/15/bin", "/usr/local/bin"):
-        if (Path(folder) / name).exists():
-            return f"{folder}/{name}"
-    found = shutil.which(name)
-    assert found, f"{name} is missing: apt-get install postgresql-15"
-    return found
-
-
 @pytest.fixture(scope="session")
 def postgres_port() -> Iterator[int]:
-    """PostgreSQL under an unprivileged user (it refuses root), without fsync: the data dies with the run."""
-    import psycopg
-
-    folder = Path(tempfile.mkdtemp(prefix="hsc-pg-"))
-    user: dict[str, int] = {}
-    if os.getuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        user = {"user": nobody.pw_uid, "group": nobody.pw_gid}
-    data, port = folder / "data", free_port()
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
-    subprocess.run(
-        [_postgres_binary("initdb"), "-D", str(data), "-U", "hsc", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"],
-        check=True,
-        **quiet,
-        **user,
-    )  # type: ignore[call-overload]
-    arguments = [
-        _postgres_binary("postgres"),
-        "-D",
-        str(data),
-        "-p",
-        str(port),
-        "-c",
-        "listen_addresses=127.0.0.1",
-        "-c",
-        f"unix_socket_directories={folder}",
-        "-c",
-        "fsync=off",
-    ]
-    process = subprocess.Popen(arguments, **quiet, **user)  # type: ignore[call-overload]
-    # It accepts connections some time before it lets anybody in.
-    wait_until(lambda: psycopg.connect(host="127.0.0.1", port=port, user="hsc", dbname="postgres").close() is None, "postgres")
-    yield port
-    stop(process, signal.SIGINT)
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgres() as port:
+        yield port
 
 
 @pytest.fixture
 def database_url(postgres_port: int) -> Iterator[str]:
-    """An empty database of its own for each test, as HSC_DATABASE_URL is written."""
-    import psycopg
-
-    name = f"t{time.monotonic_ns()}"
-    with psycopg.connect(host="127.0.0.1", port=postgres_port, user="hsc", dbname="postgres", autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-    yield f"postgresql://hsc@127.0.0.1:{postgres_port}/{name}"
-    with psycopg.connect(host="127.0.0.1", port=postgres_port, user="hsc", dbname="postgres", autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def service_environment(database_url: str, redis_url: str, cache_url: str = "", **more: str) -> dict[str, str]:
-    """The environment a process of the service gets, and nothing of ours besides PATH."""
-    return {
-        "PATH": os.environ["PATH"],
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "HSC_DATABASE_URL": database_url,
-        "HSC_REDIS_URL": redis_url,
-        "HSC_CACHE_URL": cache_url,
-        "HSC_TOKEN_KEY": "a-key-for-tests",
-        "HSC_DRAIN_SECONDS": "0.3",
-        "HSC_CLOSE_JITTER_SECONDS": "0.5",
-        **more,
-    }
-
-
-@dataclass
-class Process:
-    """A process of the service, its log beside it."""
-
-    arguments: list[str]
-    environment: dict[str, str]
-    log: Path
-    handle: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Process:
-        with self.log.open("ab") as output:
-            self.handle = subprocess.Popen(
-                [sys.executable, *self.arguments], env=self.environment, cwd=SERVICE, stdout=output, stderr=output
-            )
-        return self
-
-    def ended(self) -> bool:
-        return self.handle is not None and self.handle.poll() is not None
-
-    def stop(self, sig: int = signal.SIGTERM) -> None:
-        if self.handle:
-            stop(self.handle, sig, 40)
-
-
-@dataclass
-class Backend(Process):
-    """gunicorn as in production, on a free port."""
-
-    port: int = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def ws_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ws"
-
-    def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        body = answer.read()
-        connection.close()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, body
-
-    def wait_ready(self, seconds: float = 30) -> Backend:
-        wait_until(lambda: self.ended() or self.get("/ready")[0] == 200, f"/ready of the backend (log {self.log})", seconds)
-        assert not self.ended(), f"the backend ended:\n{self.log.read_text()[-2000:]}"
-        return self
+    """An empty database for each test."""
+    with own_database(postgres_port) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
-def catalogue_database(postgres_port: int) -> str:
+def catalogue_database(postgres_port: int) -> Iterator[str]:
     """A database with schema and catalogue, shared by tests that only read the catalogue."""
-    import psycopg
-
-    from app import config, migrate
-    from app.core import database
-
-    with psycopg.connect(host="127.0.0.1", port=postgres_port, user="hsc", dbname="postgres", autocommit=True) as admin:
-        admin.execute("CREATE DATABASE shared")
-    url = f"postgresql://hsc@127.0.0.1:{postgres_port}/shared"
-    engine = database.engine(config.from_env({"HSC_DATABASE_URL": url}).database_url)
-    migrate.upgrade(engine)
-    engine.dispose()
-    return url
-
-
-@contextmanager
-def backends(folder: Path, ready_seconds: float = 30) -> Iterator[Callable[[dict[str, str]], Backend]]:
-    """Start backends with a given environment; all are ended at the end."""
-    made: list[Backend] = []
-
-    def make(environment: dict[str, str]) -> Backend:
-        port = free_port()
-        arguments = ["-m", "gunicorn", "-c", "app/gunicorn.conf.py", "app.wiring:create_app()"]
-        own = {"HSC_BIND": f"127.0.0.1:{port}", "HSC_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:5173"}
-        backend = Backend(arguments, {**environment, **own}, folder / f"backend-{port}.log", port=port)
-        backend.start()
-        made.append(backend)
-        return backend.wait_ready(ready_seconds)
-
-    try:
-        yield make
-    finally:
-        for backend in made:
-            backend.stop()
+    with own_database(postgres_port) as url:
+        engine = database.engine(config.from_env({"HSC_DATABASE_URL": url}).database_url)
+        migrate.upgrade(engine)
+        engine.dispose()
+        yield url
 
 
 @pytest.fixture

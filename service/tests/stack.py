@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
-import psycopg
-from conftest import Backend, Process, RedisServer, backends, free_port, service_environment, wait_until
 from manuals import MANUAL, manuals_server
+from servers import Backend, Process, RedisServer, backends, free_port, own_database, service_environment
 from sqlalchemy import Engine
 from websockets.sync.client import ClientConnection
 
@@ -76,7 +75,7 @@ class Stack:
 
     def _wait(self, process: Process) -> None:
         port = process.environment["HSC_METRICS_PORT"]
-        wait_until(lambda: _get(f"http://127.0.0.1:{port}/metrics"), f"metrics of {process.log}", 40)
+        process.wait_until(lambda: _get(f"http://127.0.0.1:{port}/metrics"), "its metrics", 40)
 
     def scrape(self, name: str) -> str:
         """The metrics of the newest process of that name."""
@@ -94,16 +93,6 @@ class Stack:
 def _get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=2) as answer:
         return answer.read().decode()
-
-
-@contextmanager
-def own_database(port: int) -> Iterator[str]:
-    """A database with schema and the tests' catalogue; its URL."""
-    name = f"t{time.monotonic_ns()}"
-    with psycopg.connect(host="127.0.0.1", port=port, user="hsc", dbname="postgres", autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        yield f"postgresql://hsc@127.0.0.1:{port}/{name}"
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

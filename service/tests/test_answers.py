@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 from celery import Celery
-from conftest import SERVICE, Process, wait_until
+from servers import SERVICE, Process, wait_until
 from sqlalchemy import text
 from stack import Stack, ask, assert_whole, collect, kinds, running_stack
 from websockets.sync.client import connect
@@ -232,7 +232,7 @@ def test_beat_starts_and_writes_only_to_tmp(stack: Stack) -> None:
     )
     beat.start()
     try:
-        wait_until(lambda: "beat: Starting" in beat.log.read_text(), "beat", 30)
+        beat.wait_until(lambda: "beat: Starting" in beat.log.read_text(), "beat", 30)
     finally:
         beat.stop()
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 import redis
-from conftest import RedisServer, wait_until
+from servers import RedisServer, wait_until
 
 from app import cache as cache_command
 from app.core.cache import INVALIDATE, Cache, cache_key

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from conftest import stop
+from servers import stop
 from stack import Stack, ask, assert_whole, collect, kinds, running_stack
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect

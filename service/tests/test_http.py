@@ -6,9 +6,9 @@ import json
 import re
 
 import pytest
-from conftest import Backend
 from flask import Flask
 from flask.testing import FlaskClient
+from servers import Backend
 from websockets.sync.client import connect
 
 from app import http, metrics

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from conftest import RedisServer, wait_until
+from servers import RedisServer, wait_until
 
 from app.core import stream
 from app.core.hub import Hub

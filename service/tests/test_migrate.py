@@ -16,7 +16,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from conftest import stop, wait_until
+from servers import stop, wait_until
 from sqlalchemy import event, inspect, text
 
 from app import config, migrate

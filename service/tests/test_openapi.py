@@ -6,9 +6,9 @@ import json
 import re
 
 import schemathesis
-from conftest import Backend
 from flask import Flask
 from hypothesis import HealthCheck, settings
+from servers import Backend
 
 from app import http
 from app.health import Health

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 from browser import Page, chromium
-from conftest import stop, wait_until
+from servers import stop, wait_until
 from stack import Stack, running_stack
 
 from app.core.stream import Job, Streams, Taken, body

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import redis
 from celery import Celery
-from conftest import Process, RedisServer, free_port, service_environment, wait_until
 from manuals import MANUAL, manuals_server
+from servers import Process, RedisServer, free_port, service_environment, wait_until
 from sqlalchemy import Engine, text
 
 from app import config, migrate

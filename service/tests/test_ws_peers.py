@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 import redis
-from conftest import Backend, RedisServer, backends, free_port, service_environment, wait_until
 from peer import PING, TEXT, frame, handshake, private_bytes, worker_pid
+from servers import Backend, RedisServer, backends, free_port, service_environment, wait_until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
-IMPORT = re.compile(r"^\s*(from|import) websockets\b", re.MULTILINE)
+IMPORT = re.compile(r"""^\s*(from|import) websockets\b|\bimport_module\(["']websockets\b""", re.MULTILINE)
 
 
 def test_the_library_is_imported_in_one_place_alone():

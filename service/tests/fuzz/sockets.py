@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from conftest import Backend, RedisServer, free_port, service_environment, wait_until
 from peer import CLOSE, handshake, worker_pid
+from servers import Backend, RedisServer, free_port, service_environment
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
@@ -127,7 +127,7 @@ class RealServer:
             self._server = Backend(command, environment, Path(name) / "log", port=port)
             self._server.start()
             try:
-                wait_until(lambda: self._server.get("/health")[0] == 200, "the server", 60)
+                self._server.wait_until(lambda: self._server.get("/health")[0] == 200, "the server", 60)
                 self._worker = worker_pid(self._server.handle.pid)
                 yield self._take
             finally:
