@@ -47,15 +47,13 @@ class _Forward(BaseHTTPRequestHandler):
     def answer(self, body):
         kept = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "content-length", "accept-encoding")}
         cluster = self.server.cluster
-        answer = cluster.pool.request(
-            self.command, cluster.server + self.path, body=body, headers=kept, preload_content=False, retries=False, timeout=60
-        )
+        answer = cluster.pool.request(self.command, self.path, body, kept, 60, whole=False)
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
-            for chunk in answer.stream(65536):
+            for chunk in answer.parts():
                 self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
             self.wfile.write(b"0\r\n\r\n")
         except OSError:

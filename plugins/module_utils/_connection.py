@@ -10,15 +10,18 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import selectors
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-_OPEN_SECONDS = 30.0
+from ansible_collections.hsc.jit.plugins.module_utils._connection_pool import Pool
+
 _LONGEST_ANSWER = 65536  # of a proxy, before it is none
 
 
@@ -67,7 +70,7 @@ def proxy_for(configuration: Any) -> str:
     """The proxy for the API server; empty where NO_PROXY names it, or there is none."""
     if not configuration.proxy:
         return ""
-    from requests.utils import should_bypass_proxies  # takes as long to import as urllib3
+    from requests.utils import should_bypass_proxies  # it takes 50 ms to import
 
     return "" if should_bypass_proxies(configuration.host, no_proxy=configuration.no_proxy or "") else str(configuration.proxy)
 
@@ -99,42 +102,40 @@ def _named(what: str, wrong: str) -> Iterator[None]:
         raise ValueError(f"{what} cannot be read ({error})") from error
 
 
-def pool(configuration: Any, size: int) -> Any:
-    """A urllib3.PoolManager for so many requests at the same time.
+def pool(configuration: Any, size: int) -> Pool:
+    """Connections to the API server, at most ``size`` of them kept.
 
-    One TLS context for all its connections: reading the files takes 2 ms, and the library deletes its own when the module ends, whose lease
-    a child goes on renewing.
+    One TLS context for all of them: reading the files takes 2 ms, and the library deletes its own when the module ends, whose lease a child
+    goes on renewing.
     """
-    import urllib3
-
-    given: dict[str, Any] = {"maxsize": size}
-    if configuration.host.startswith("https:"):
-        given |= {"ssl_context": tls(configuration), "server_hostname": configuration.tls_server_name or None}
+    context = tls(configuration) if configuration.host.startswith("https:") else None
     proxy = proxy_for(configuration)
-    if not proxy:
-        return urllib3.PoolManager(**given)
-    address = urlsplit(proxy)
-    secret = f"{unquote(address.username)}:{unquote(address.password or '')}" if address.username else None
-    return urllib3.ProxyManager(proxy, proxy_headers=urllib3.make_headers(proxy_basic_auth=secret), **given)
+    if proxy and (scheme := urlsplit(proxy).scheme) not in ("http", "https"):
+        raise ValueError(f"its proxy-url has the unsupported scheme {scheme or '(none)'}; http and https are known")
+    return Pool(lambda seconds: _open_socket(configuration, proxy, context, seconds), urlsplit(configuration.host).netloc, size)
 
 
-def open_socket(configuration: Any) -> socket.socket:
-    """A connection to the API server without anything said yet, TLS and proxy as the pool has them. OSError names what does not answer."""
+def _open_socket(configuration: Any, proxy: str, context: ssl.SSLContext | None, seconds: float) -> socket.socket:
+    """A connection to the API server without anything said yet. OSError names what does not answer."""
     address = urlsplit(configuration.host)
     host, port = address.hostname or "", address.port or (443 if address.scheme == "https" else 80)
-    proxy = proxy_for(configuration)
-    plain = _through(proxy, host, port) if proxy else socket.create_connection((host, port), _OPEN_SECONDS)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if address.scheme != "https":
+    plain = _through(proxy, host, port, seconds) if proxy else _opened(host, port, seconds)
+    if context is None:
         return plain
-    return tls(configuration).wrap_socket(plain, server_hostname=configuration.tls_server_name or host)
+    return context.wrap_socket(plain, server_hostname=configuration.tls_server_name or host)
 
 
-def _through(proxy: str, host: str, port: int) -> socket.socket:
+def _opened(host: str, port: int, seconds: float) -> socket.socket:
+    link = socket.create_connection((host, port), seconds)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return link
+
+
+def _through(proxy: str, host: str, port: int, seconds: float) -> socket.socket:
     """A tunnel by CONNECT."""
     address = urlsplit(proxy)
     try:
-        link = socket.create_connection((address.hostname or "", address.port or 80), _OPEN_SECONDS)
+        link = _opened(address.hostname or "", address.port or 80, seconds)
     except OSError as error:
         raise OSError(f"proxy {address.hostname}:{address.port or 80}: {error}") from error
     if address.scheme == "https":
@@ -155,4 +156,43 @@ def _through(proxy: str, host: str, port: int) -> socket.socket:
     if status.split(" ")[1:2] != ["200"]:
         link.close()
         raise OSError(f"proxy {address.hostname}:{address.port or 80} refused {target}: {status or 'it closed the connection'}")
-    return link
+    return _bridged(link) if isinstance(link, ssl.SSLSocket) else link
+
+
+def _bridged(link: ssl.SSLSocket) -> socket.socket:
+    """A plain socket to what lies behind ``link``, whose bytes a thread carries: Python's TLS needs one below it."""
+    near, far = socket.socketpair()
+    link.settimeout(None)
+    threading.Thread(target=_carry, args=(far, link), daemon=True).start()
+    return near
+
+
+def _carry(plain: socket.socket, link: ssl.SSLSocket) -> None:
+    """Until one of the two ends."""
+    with plain, link, selectors.DefaultSelector() as selector, contextlib.suppress(OSError):
+        selector.register(plain, selectors.EVENT_READ)
+        selector.register(link, selectors.EVENT_READ)
+        while True:
+            ready = {key.fd for key, _ in selector.select()}
+            if plain.fileno() in ready:
+                if not (sent := plain.recv(65536)):
+                    return
+                link.sendall(sent)
+            if link.fileno() in ready:
+                if (come := _decrypted(link)) == b"":
+                    return
+                plain.sendall(come or b"")
+
+
+def _decrypted(link: ssl.SSLSocket) -> bytes | None:
+    """All that has come; empty at the end, None where it was nothing for us (TLS sends tickets, too)."""
+    link.setblocking(False)
+    try:
+        block = link.recv(65536)
+        while link.pending():
+            block += link.recv(65536)
+    except ssl.SSLWantReadError:
+        return None
+    finally:
+        link.setblocking(True)
+    return block

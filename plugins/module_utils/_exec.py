@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, urlencode
 
-from ansible_collections.hsc.jit.plugins.module_utils import _connection
 from ansible_collections.hsc.jit.plugins.module_utils._api_problem import ApiProblem, problem_of
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class _Link:
         from ansible_collections.hsc.jit.plugins.module_utils._websockets import ClientProtocol, Subprotocol, parse_uri
 
         uri = parse_uri(cluster.server.replace("http", "ws", 1) + path)
-        self.socket = _connection.open_socket(cluster.configuration)
+        self.socket = cluster.pool.open_socket(_OPEN_SECONDS)
         self.socket.setblocking(False)
         self.protocol = ClientProtocol(uri, subprotocols=[Subprotocol("v5.channel.k8s.io")], max_size=None)
         request = self.protocol.connect()

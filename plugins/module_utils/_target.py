@@ -3,14 +3,15 @@
 """Which cluster and namespace, and the one small client that everything uses to talk to it.
 
 Paths are the API server's own (``/apis/apps/v1/namespaces/x/deployments/y``); objects are plain dicts as the server sends them.
-Credentials come from the kubernetes library; the calls themselves go through urllib3, because the library's typed layer costs 20 ms an
-object and hides the server's reasons.
+Credentials come from the kubernetes library; the calls themselves go through a pool of our own, because the library's typed layer costs
+20 ms an object and hides the server's reasons.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,10 +19,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from ansible_collections.hsc.jit.plugins.module_utils import _connection, _exec, _kubernetes_library
 from ansible_collections.hsc.jit.plugins.module_utils._api_problem import ApiProblem, problem_of
+from ansible_collections.hsc.jit.plugins.module_utils._connection_pool import Answer, HTTPException, Pool
 from ansible_collections.hsc.jit.plugins.module_utils._exec import ExecResult
 
 __all__ = ["POOL_SIZE", "TARGET_SPEC", "ApiProblem", "Cluster", "ExecResult", "connect"]
@@ -50,7 +52,7 @@ class Cluster:
 
     server: str
     namespace: str
-    pool: Any  # urllib3.PoolManager with the credentials' TLS
+    pool: Pool
     authorize: Callable[[], dict[str, str]]
     configuration: Any = None  # kubernetes.client.Configuration
     requests: dict[str, int] = field(default_factory=dict)  # method -> how many were sent
@@ -82,7 +84,7 @@ class Cluster:
         began = time.monotonic()
         while True:
             try:
-                return bytes(self._send(method, path, query, body, headers, timeout, preload=True).data)
+                return self._send(method, path, query, body, headers, timeout).data
             except ApiProblem as problem:
                 waited = time.monotonic() - began
                 if problem.status not in (0, 429) or waited >= patience:
@@ -99,29 +101,27 @@ class Cluster:
         headers: Mapping[str, str],
         timeout: float,
         *,
-        preload: bool,
-    ) -> Any:
-        import urllib3  # deferred: `ansible-doc` and the sanity of pure users need no client
-
-        url = self.server + path
+        whole: bool = True,
+    ) -> Answer:
+        target = urlsplit(self.server).path + path
         given = {key: str(value).lower() if isinstance(value, bool) else value for key, value in (query or {}).items() if value is not None}
         if given:
-            url += "?" + urlencode(given)
+            target += "?" + urlencode(given)
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         told = {**headers, "User-Agent": "hsc.jit", **self.authorize()}
         self.requests[method] = self.requests.get(method, 0) + 1
         try:
-            response = self.pool.request(method, url, body=data, headers=told, timeout=timeout, retries=False, preload_content=preload)
-        except urllib3.exceptions.HTTPError as error:
+            answer = self.pool.request(method, target, data, told, timeout, whole=whole)
+        except (OSError, HTTPException) as error:
             problem = ApiProblem(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}")
-            raise (self._explained(problem) if isinstance(error, urllib3.exceptions.SSLError) else problem) from error
-        self.answered = self.answered or response.status != 401
-        if date := response.headers.get("Date"):
+            raise (self._explained(problem) if isinstance(error, ssl.SSLError) else problem) from error
+        self.answered = self.answered or answer.status != 401
+        if date := answer.headers.get("Date"):
             self.clock_skew = time.time() - parsedate_to_datetime(date).timestamp()
-        if response.status >= 400:
-            problem = problem_of(response.status, response.data if preload else response.read())
-            raise self._explained(problem) if response.status == 401 else problem
-        return response
+        if answer.status >= 400:
+            problem = problem_of(answer.status, answer.data)
+            raise self._explained(problem) if answer.status == 401 else problem
+        return answer
 
     def _explained(self, problem: ApiProblem) -> Exception:
         """Of who was never let in, unauthorized or by TLS: a client certificate that is not valid now is told by its day."""
@@ -191,21 +191,19 @@ class Cluster:
 
     def watch(self, path: str, timeout_seconds: int, **query: Any) -> Iterator[dict[str, Any]]:
         """Watch events ``{"type", "object"}`` until the server ends it. ApiProblem: it broke, or was silent for longer than it may be."""
-        import urllib3
-
         parameters = {"watch": True, "timeoutSeconds": timeout_seconds, **query}
-        response = self._send("GET", path, parameters, None, {"Accept": _JSON}, timeout_seconds + _WATCH_GRACE, preload=False)
+        answer = self._send("GET", path, parameters, None, {"Accept": _JSON}, timeout_seconds + _WATCH_GRACE, whole=False)
         rest = b""
         try:
-            for chunk in response.stream(65536, decode_content=True):
-                *lines, rest = (rest + chunk).split(b"\n")
+            for part in answer.parts():
+                *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
                     if line:
                         yield json.loads(line)
-        except urllib3.exceptions.HTTPError as error:
+        except (OSError, HTTPException) as error:
             raise ApiProblem(0, "Unreachable", f"{self.server}: a watch broke: {_cause(error)}") from error
         finally:
-            response.close()  # half a stream cannot be used again
+            answer.close()
 
     def namespaced(self, plural: str, api: str = "/api/v1", namespace: str | None = None) -> str:
         """``/api/v1/namespaces/<namespace>/<plural>``"""
@@ -227,8 +225,7 @@ class Cluster:
 
 
 def _cause(error: BaseException) -> str:
-    inner = getattr(error, "reason", None)
-    return str(inner if inner is not None else error)
+    return str(error) or type(error).__name__
 
 
 def connect(params: Mapping[str, Any]) -> Cluster:

@@ -1,10 +1,10 @@
 import json
+import ssl
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from types import SimpleNamespace
 
 import pytest
-import urllib3
 from ansible_collections.hsc.jit.plugins.module_utils import _target
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster, connect
 from written_kubeconfig import written_kubeconfig
@@ -16,14 +16,14 @@ class Pool:
     def __init__(self, *answers):
         self.answers, self.asked = list(answers), []
 
-    def request(self, method, url, **options):
-        self.asked.append((method, url, options))
+    def request(self, method, target, body, headers, seconds, *, whole=True):
+        self.asked.append((method, target, headers))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         status, body, *headers = answer
         text = json.dumps(body).encode()
-        return SimpleNamespace(status=status, data=text, read=lambda: text, headers=dict(headers))
+        return SimpleNamespace(status=status, data=text, headers=dict(headers))
 
 
 def cluster(*answers):
@@ -33,13 +33,13 @@ def cluster(*answers):
 def test_apply_is_server_side_strict_and_names_its_manager():
     target = cluster((200, {"kind": "ConfigMap"}))
     target.patch_apply("/api/v1/namespaces/x/configmaps/y", {"a": 1}, "hsc.jit", dry_run=True)
-    method, url, options = target.pool.asked[0]
-    assert (method, url) == (
+    method, path, headers = target.pool.asked[0]
+    assert (method, path) == (
         "PATCH",
-        "https://k:6443/api/v1/namespaces/x/configmaps/y?fieldManager=hsc.jit&force=false&fieldValidation=Strict&dryRun=All",
+        "/api/v1/namespaces/x/configmaps/y?fieldManager=hsc.jit&force=false&fieldValidation=Strict&dryRun=All",
     )
-    assert options["headers"]["Content-Type"] == "application/apply-patch+yaml"
-    assert options["headers"]["Authorization"] == "Bearer t"
+    assert headers["Content-Type"] == "application/apply-patch+yaml"
+    assert headers["Authorization"] == "Bearer t"
     assert target.requests == {"PATCH": 1}
 
 
@@ -57,7 +57,7 @@ def test_a_refusal_keeps_the_servers_words():
 
 def test_no_connection_is_one_sentence_and_transient():
     with pytest.raises(ApiProblem, match="https://k:6443 does not answer") as caught:
-        cluster(urllib3.exceptions.ProtocolError("connection refused")).get("/version")
+        cluster(ConnectionRefusedError("connection refused")).get("/version")
     assert caught.value.transient
 
 
@@ -70,11 +70,11 @@ def no_time(monkeypatch):
     return clock
 
 
-GONE = urllib3.exceptions.ProtocolError("connection refused")
+GONE = ConnectionRefusedError("connection refused")
 UNAUTHORIZED = (401, {"reason": "Unauthorized", "message": "Unauthorized"})
 
 
-@pytest.mark.parametrize("answer", [UNAUTHORIZED, urllib3.exceptions.SSLError("tlsv1 alert certificate expired")])
+@pytest.mark.parametrize("answer", [UNAUTHORIZED, ssl.SSLError("tlsv1 alert certificate expired")])
 def test_a_first_refusal_asks_whether_the_client_certificate_has_ended(monkeypatch, answer):
     monkeypatch.setattr(_target._connection, "ended", lambda configuration, now: "the client certificate of CN=ada ended")
     target = cluster(answer, answer)
@@ -88,7 +88,7 @@ def test_where_the_certificate_is_valid_the_servers_word_stays(monkeypatch):
     with pytest.raises(ApiProblem, match="Unauthorized"):
         cluster(UNAUTHORIZED).get("/version")
     monkeypatch.setattr(_target._connection, "ended", lambda *_: pytest.fail("what is wrong is not the certificate"))
-    down = urllib3.exceptions.NewConnectionError(None, "refused")
+    down = ConnectionRefusedError("refused")
     target = cluster(down, GONE, (403, {"message": "forbidden"}), UNAUTHORIZED)
     for words in ("does not answer: .*refused", "does not answer", "forbidden", "Unauthorized"):
         with pytest.raises(ApiProblem, match=words):

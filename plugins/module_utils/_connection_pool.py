@@ -1,0 +1,111 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""HTTP/1.1 to one server over connections that are kept open: each request is one write, and http.client reads the answer.
+
+A release of a thousand objects is two thousand small requests; urllib3 takes a quarter longer for them (docs/decisions/0001-house.md).
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from http.client import HTTPException, HTTPResponse
+from urllib.parse import quote
+
+__all__ = ["Answer", "HTTPException", "Pool"]
+
+_AS_IT_IS = "!$%&'()*+,/:;=?@~"  # in a target; everything else beyond letters, digits and "-._" is escaped
+
+
+class Pool:
+    """Connections to one server. A thread has one to itself until it has read its answer.
+
+    open_socket: (seconds) -> a new connection, TLS and proxy included; OSError. host: what the Host header says. most: kept open at a time.
+    """
+
+    def __init__(self, open_socket: Callable[[float], socket.socket], host: str, most: int) -> None:
+        self.open_socket, self._host, self._most = open_socket, host, most
+        self._idle: deque[socket.socket] = deque()  # append and pop are atomic
+
+    def request(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str], seconds: float, *, whole: bool = True
+    ) -> Answer:
+        """Send, and read the answer: whole, or of one that is no refusal its head alone. seconds: between two signs of life.
+
+        OSError, HTTPException: no answer, or half of one. ValueError: a header that holds the end of its line.
+        """
+        message = _message(method, target, self._host, headers, body)
+        link = self._taken(seconds)
+        try:
+            with suppress(BrokenPipeError):  # who reads no further has said why
+                link.sendall(message)
+            response = HTTPResponse(link, method=method)
+            response.begin()
+            if not whole and response.status < 400:
+                return Answer(response, link)
+            data = response.read()
+        except BaseException:
+            link.close()
+            raise
+        if response.will_close or len(self._idle) >= self._most:
+            link.close()
+        else:
+            self._idle.append(link)
+        return Answer(response, link, data)
+
+    def _taken(self, seconds: float) -> socket.socket:
+        """One that was kept and is still open, or a new one."""
+        while self._idle:
+            try:
+                link = self._idle.pop()
+            except IndexError:  # another thread was quicker
+                break
+            if not _speaks(link):
+                link.settimeout(seconds)
+                return link
+            link.close()
+        link = self.open_socket(seconds)
+        link.settimeout(seconds)
+        return link
+
+    def clear(self) -> None:
+        """Close what is kept; later requests open anew."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+class Answer:
+    """status, headers (of any case) and data: the whole body, or nothing where it comes in parts."""
+
+    def __init__(self, response: HTTPResponse, link: socket.socket, data: bytes = b"") -> None:
+        self.status, self.headers, self.data = response.status, response.headers, data
+        self._response, self._link = response, link
+
+    def parts(self) -> Iterator[bytes]:
+        """The body as it comes. OSError, HTTPException: it broke."""
+        while part := self._response.read1(65536):
+            yield part
+
+    def close(self) -> None:
+        """End a body that comes in parts; half a stream cannot be used again."""
+        self._response.close()
+        self._link.close()
+
+
+def _message(method: str, target: str, host: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    length = {} if body is None else {"Content-Length": str(len(body))}
+    lines = [f"{name}: {value}" for name, value in {"Host": host, **headers, **length}.items()]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError(f"one of the headers {', '.join(headers)} holds the end of a line")
+    head = "\r\n".join([f"{method} {quote(target, safe=_AS_IT_IS)} HTTP/1.1", *lines, "", ""])
+    return head.encode("latin-1") + (body or b"")
+
+
+def _speaks(link: socket.socket) -> bool:
+    """Whether the server has said something unasked: it ended the connection."""
+    look = select.poll()
+    look.register(link, select.POLLIN)
+    return bool(look.poll(0))
