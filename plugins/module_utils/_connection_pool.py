@@ -45,7 +45,7 @@ class Pool:
             response = HTTPResponse(link, method=method)
             response.begin()
             if not whole and response.status < 400:
-                return Answer(response, link)
+                return Answer(response, None, link)
             data = response.read()
         except BaseException:
             link.close()
@@ -54,7 +54,7 @@ class Pool:
             link.close()
         else:
             self._idle.append(link)
-        return Answer(response, link, data)
+        return Answer(response, data)
 
     def _taken(self, seconds: float) -> socket.socket:
         """One that was kept and is still open, or a new one."""
@@ -78,21 +78,25 @@ class Pool:
 
 
 class Answer:
-    """status, headers (of any case) and data: the whole body, or nothing where it comes in parts."""
+    """status, headers (of any case) and data: the whole body; empty where it comes in parts, over ``link``, which is then this answer's."""
 
-    def __init__(self, response: HTTPResponse, link: socket.socket, data: bytes = b"") -> None:
-        self.status, self.headers, self.data = response.status, response.headers, data
+    def __init__(self, response: HTTPResponse, data: bytes | None, link: socket.socket | None = None) -> None:
+        self.status, self.headers, self.data = response.status, response.headers, data or b""
         self._response, self._link = response, link
 
     def parts(self) -> Iterator[bytes]:
         """The body as it comes. OSError, HTTPException: it broke."""
-        while part := self._response.read1(65536):
-            yield part
+        if self._link is None:
+            yield self.data
+        else:
+            while part := self._response.read1(65536):
+                yield part
 
     def close(self) -> None:
         """End a body that comes in parts; half a stream cannot be used again."""
-        self._response.close()
-        self._link.close()
+        if self._link is not None:
+            self._response.close()
+            self._link.close()
 
 
 def _message(method: str, target: str, host: str, headers: Mapping[str, str], body: bytes | None) -> bytes:

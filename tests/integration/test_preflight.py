@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import urllib3
 import yaml
+from ansible_collections.hsc.jit.plugins.module_utils import _connection
 from ansible_collections.hsc.jit.plugins.module_utils._preflight import Asked, look
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster, connect
+from ansible_collections.hsc.jit.plugins.module_utils._target import POOL_SIZE, Cluster, connect
 from waiting import until
 
 pytestmark = pytest.mark.cluster
@@ -220,7 +220,9 @@ def as_account(cluster, name) -> Cluster:
     """The same cluster, as a service account of the test's namespace."""
     path = f"/api/v1/namespaces/{cluster.namespace}/serviceaccounts/{name}/token"
     token = cluster.create(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})["status"]["token"]
-    pool = urllib3.PoolManager(ca_certs=cluster.configuration.ssl_ca_cert, maxsize=16)
+    without_certificate = copy.copy(cluster.configuration)
+    without_certificate.cert_file = without_certificate.key_file = None
+    pool = _connection.pool(without_certificate, POOL_SIZE)
     return Cluster(cluster.server, cluster.namespace, pool, lambda: {"Authorization": f"Bearer {token}"})
 
 

@@ -89,9 +89,11 @@ def test_an_answer_that_comes_in_parts_is_read_as_it_comes(server):
 
 def test_a_refusal_is_read_whole_even_where_parts_were_wanted(server):
     server.answers = [[GOOD.replace(b"200 OK", b"410 Gone"), GOOD]]
-    assert get(server.pool, whole=False).data == b"ok"
+    answer = get(server.pool, whole=False)
+    assert (answer.data, list(answer.parts())) == (b"ok", [b"ok"])
+    answer.close()
     assert get(server.pool).status == 200
-    assert len(server.asked) == 1
+    assert len(server.asked) == 1, "its connection was kept"
 
 
 def test_silence_ends(server):
