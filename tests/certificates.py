@@ -1,5 +1,6 @@
 """Certificates for tests, signed by an authority of the test's own or by one that is there."""
 
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,6 +43,13 @@ class Authority:
         plain = serialization.NoEncryption()
         text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
         stem.with_suffix(".key").write_bytes(text)
+
+    def server(self, stem, *names):
+        """The TLS context of a server of these names (x509.DNSName, x509.IPAddress), whose pair is at stem."""
+        self.pair(stem, name(stem.name), x509.SubjectAlternativeName(names))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(stem.with_suffix(".crt"), stem.with_suffix(".key"))
+        return context
 
     def _sign(self, path, subject, key, *extensions, begin=None, end=None):
         begin = begin or datetime.now(UTC)

@@ -112,17 +112,25 @@ def pool(configuration: Any, size: int) -> Pool:
     proxy = proxy_for(configuration)
     if proxy and (scheme := urlsplit(proxy).scheme) not in ("http", "https"):
         raise ValueError(f"its proxy-url has the unsupported scheme {scheme or '(none)'}; http and https are known")
-    return Pool(lambda seconds: _open_socket(configuration, proxy, context, seconds), urlsplit(configuration.host).netloc, size)
+    to_proxy = _proxy_tls(configuration) if urlsplit(proxy).scheme == "https" else None
+
+    def open_socket(seconds: float) -> socket.socket:
+        """A connection to the API server without anything said yet. OSError names what does not answer."""
+        address = urlsplit(configuration.host)
+        host, port = address.hostname or "", address.port or (443 if address.scheme == "https" else 80)
+        plain = _through(proxy, to_proxy, host, port, seconds) if proxy else _opened(host, port, seconds)
+        return plain if context is None else context.wrap_socket(plain, server_hostname=configuration.tls_server_name or host)
+
+    return Pool(open_socket, urlsplit(configuration.host).netloc, size)
 
 
-def _open_socket(configuration: Any, proxy: str, context: ssl.SSLContext | None, seconds: float) -> socket.socket:
-    """A connection to the API server without anything said yet. OSError names what does not answer."""
-    address = urlsplit(configuration.host)
-    host, port = address.hostname or "", address.port or (443 if address.scheme == "https" else 80)
-    plain = _through(proxy, host, port, seconds) if proxy else _opened(host, port, seconds)
-    if context is None:
-        return plain
-    return context.wrap_socket(plain, server_hostname=configuration.tls_server_name or host)
+def _proxy_tls(configuration: Any) -> ssl.SSLContext:
+    """For a proxy kubectl trusts the cluster's authority, and everybody else the system's; here either will do."""
+    context = ssl.create_default_context()
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if configuration.ssl_ca_cert:
+        context.load_verify_locations(configuration.ssl_ca_cert)
+    return context
 
 
 def _opened(host: str, port: int, seconds: float) -> socket.socket:
@@ -131,15 +139,15 @@ def _opened(host: str, port: int, seconds: float) -> socket.socket:
     return link
 
 
-def _through(proxy: str, host: str, port: int, seconds: float) -> socket.socket:
-    """A tunnel by CONNECT."""
+def _through(proxy: str, context: ssl.SSLContext | None, host: str, port: int, seconds: float) -> socket.socket:
+    """A tunnel by CONNECT. context: of a proxy that speaks TLS."""
     address = urlsplit(proxy)
+    near = f"proxy {address.hostname}:{address.port or (443 if context else 80)}"
     try:
-        link = _opened(address.hostname or "", address.port or 80, seconds)
+        link = _opened(address.hostname or "", address.port or (443 if context else 80), seconds)
+        link = context.wrap_socket(link, server_hostname=address.hostname) if context else link
     except OSError as error:
-        raise OSError(f"proxy {address.hostname}:{address.port or 80}: {error}") from error
-    if address.scheme == "https":
-        link = ssl.create_default_context().wrap_socket(link, server_hostname=address.hostname)
+        raise OSError(f"{near}: {error}") from error
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     words = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if address.username:
@@ -155,7 +163,7 @@ def _through(proxy: str, host: str, port: int, seconds: float) -> socket.socket:
     status = answer.split(b"\r\n", 1)[0].decode("latin-1")
     if status.split(" ")[1:2] != ["200"]:
         link.close()
-        raise OSError(f"proxy {address.hostname}:{address.port or 80} refused {target}: {status or 'it closed the connection'}")
+        raise OSError(f"{near} refused {target}: {status or 'it closed the connection'}")
     return _bridged(link) if isinstance(link, ssl.SSLSocket) else link
 
 

@@ -15,8 +15,6 @@ from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
 from urllib.parse import quote
 
-__all__ = ["Answer", "HTTPException", "Pool"]
-
 _AS_IT_IS = "!$%&'()*+,/:;=?@~"  # in a target; everything else beyond letters, digits and "-._" is escaped
 
 
@@ -35,7 +33,7 @@ class Pool:
     ) -> Answer:
         """Send, and read the answer: whole, or of one that is no refusal its head alone. seconds: between two signs of life.
 
-        OSError, HTTPException: no answer, or half of one. ValueError: a header that holds the end of its line.
+        OSError: no answer, or half of one. ValueError: a header that holds the end of its line.
         """
         message = _message(method, target, self._host, headers, body)
         link = self._taken(seconds)
@@ -44,9 +42,13 @@ class Pool:
                 link.sendall(message)
             response = HTTPResponse(link, method=method)
             response.begin()
+            _must_end(response)
             if not whole and response.status < 400:
                 return Answer(response, None, link)
             data = response.read()
+        except HTTPException as error:
+            link.close()
+            raise _broken(error) from error
         except BaseException:
             link.close()
             raise
@@ -85,12 +87,15 @@ class Answer:
         self._response, self._link = response, link
 
     def parts(self) -> Iterator[bytes]:
-        """The body as it comes. OSError, HTTPException: it broke."""
+        """The body as it comes. OSError: it broke."""
         if self._link is None:
             yield self.data
-        else:
+            return
+        try:
             while part := self._response.read1(65536):
                 yield part
+        except HTTPException as error:
+            raise _broken(error) from error
 
     def close(self) -> None:
         """End a body that comes in parts; half a stream cannot be used again."""
@@ -106,6 +111,17 @@ def _message(method: str, target: str, host: str, headers: Mapping[str, str], bo
         raise ValueError(f"one of the headers {', '.join(headers)} holds the end of a line")
     head = "\r\n".join([f"{method} {quote(target, safe=_AS_IT_IS)} HTTP/1.1", *lines, "", ""])
     return head.encode("latin-1") + (body or b"")
+
+
+def _must_end(response: HTTPResponse) -> None:
+    """http.client takes a head that was cut for a whole one, whose body then seems to last as long as the connection."""
+    announced = "close" in (response.headers.get("Connection") or "").lower()
+    if response.version == 11 and response.length is None and not response.chunked and not announced:
+        raise ConnectionError("its answer says neither its length nor that the connection ends; its head was cut")
+
+
+def _broken(error: HTTPException) -> ConnectionError:
+    return ConnectionError(f"no whole answer: {error!r}")
 
 
 def _speaks(link: socket.socket) -> bool:

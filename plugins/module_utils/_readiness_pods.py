@@ -38,6 +38,8 @@ _FINAL_PULL = ("not found", "manifest unknown", "unauthorized", "denied", "no ma
 _REGISTRY_AWAY = 45.0
 # Seconds for which a volume may refuse itself: a kubelet that asks for a claim before the node authorizer knows the pod waits 16.
 _VOLUME_LATE = 45.0
+# What the kubelet says of a volume while it is itself not ready for it: a busy one, or one that was started again. It tries again at once.
+_KUBELET_LATE = ("failed to sync", "not registered")
 # Reasons of a container that waits without having failed.
 _STARTING = {"ContainerCreating": "pulling image or mounting volumes", "PodInitializing": "waits for its init containers"}
 _IMAGE = "Check release_images: does the registry have this digest, and may the node pull it?"
@@ -164,6 +166,8 @@ def blocked(pod: Object, last_event: LastEvent) -> PodState | None:
     name, since = pod["metadata"]["name"], _last_start(pod)
     if message := last_event(pod, "FailedMount", "FailedAttachVolume", since=since):
         missing = "not found" in message or "references non-existent" in message
+        if not missing and any(words in message for words in _KUBELET_LATE):
+            return PodState("waiting", f"the kubelet is not ready to mount: {message}", pod=name)
         step, grace = (_CONFIG, 1.0) if missing else ("Check the volume.", _VOLUME_LATE)
         return PodState("failed", f"FailedMount: {message}", step, grace, name)
     if message := last_event(pod, "FailedCreatePodSandBox", since=since):

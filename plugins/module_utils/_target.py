@@ -23,7 +23,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from ansible_collections.hsc.jit.plugins.module_utils import _connection, _exec, _kubernetes_library
 from ansible_collections.hsc.jit.plugins.module_utils._api_problem import ApiProblem, problem_of
-from ansible_collections.hsc.jit.plugins.module_utils._connection_pool import Answer, HTTPException, Pool
+from ansible_collections.hsc.jit.plugins.module_utils._connection_pool import Answer, Pool
 from ansible_collections.hsc.jit.plugins.module_utils._exec import ExecResult
 
 __all__ = ["POOL_SIZE", "TARGET_SPEC", "ApiProblem", "Cluster", "ExecResult", "connect"]
@@ -112,7 +112,7 @@ class Cluster:
         self.requests[method] = self.requests.get(method, 0) + 1
         try:
             answer = self.pool.request(method, target, data, told, timeout, whole=whole)
-        except (OSError, HTTPException) as error:
+        except OSError as error:
             problem = ApiProblem(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}")
             raise (self._explained(problem) if isinstance(error, ssl.SSLError) else problem) from error
         self.answered = self.answered or answer.status != 401
@@ -200,7 +200,7 @@ class Cluster:
                 for line in lines:
                     if line:
                         yield json.loads(line)
-        except (OSError, HTTPException) as error:
+        except OSError as error:
             raise ApiProblem(0, "Unreachable", f"{self.server}: a watch broke: {_cause(error)}") from error
         finally:
             answer.close()

@@ -63,11 +63,7 @@ def one_run(url: str, clients: int, rate: int, seconds: float, *more: str) -> di
 @contextmanager
 def backend_environment(size: int = 0) -> Iterator[dict[str, str]]:
     """What a backend needs: Redis, and PostgreSQL with the packaged catalogue. All end with the context."""
-    with (
-        tempfile.TemporaryDirectory(prefix="hsc-bench-") as name,
-        servers.postgres() as port,
-        servers.own_database(port) as url,
-    ):
+    with tempfile.TemporaryDirectory(prefix="hsc-bench-") as name, servers.postgres() as port, servers.own_database(port) as url:
         server = servers.RedisServer(servers.free_port(), Path(name), ["--appendonly", "yes"])
         fill(url, size)
         server.start()

@@ -3,6 +3,7 @@
     PYTHONPATH=.collections .venv/bin/python tests/bench/apply.py --set product --rounds 5
     PYTHONPATH=.collections .venv/bin/python tests/bench/apply.py --set 1000 --rounds 5
     PYTHONPATH=.collections .venv/bin/python tests/bench/apply.py --set 1000 --rounds 5 --alone
+    PYTHONPATH=.collections .venv/bin/python tests/bench/apply.py --set 1000 --rounds 5 --alone --beside ../before
 
 What is measured: wall seconds of a whole process, from its start to its end. The tools take turns, their order changes from round to round,
 each round has new namespaces; the ratio is a tool's time divided by ours of the same round. Requests are counted, and our module's
@@ -11,6 +12,7 @@ is the only one. None of the others waits or checks anything; ours waits until t
 keeps a record. Ansible's own start, which all playbooks contain, stands in a row of its own.
 
 helm: `go install helm.sh/helm/v4/cmd/helm@latest`, or --helm PATH; without it, it is left out. kubernetes.core comes with Ansible.
+--beside: another checkout of this repository with its .collections, whose module takes turns with ours: before and after a change.
 """
 
 import argparse
@@ -39,7 +41,8 @@ from counting_proxy import counting  # noqa: E402
 from written_kubeconfig import written_kubeconfig  # noqa: E402
 
 BIN = Path(sys.executable).parent
-OURS, ITSELF = "hsc.jit.release", "of that, the module itself"
+OURS, BESIDE = "hsc.jit.release", "hsc.jit.release of the other checkout"
+ITSELF = {OURS: "of that, the module itself", BESIDE: "of that, the other's module itself"}
 MARK = {"app.kubernetes.io/managed-by": "hsc.jit-bench"}
 SCENES = ("first", "unchanged", "a fifth changed")
 SMALL_ONLY = ("kubernetes.core, a task for each object",)  # of 1000 objects it is a quarter of an hour, three times a round
@@ -90,10 +93,10 @@ def changed(objects):
 
 
 class Tool:
-    """A way to bring objects into a namespace. prepare writes the files, command is what is timed."""
+    """A way to bring objects into a namespace. prepare writes the files, command is what is timed, in the checkout at root."""
 
-    def __init__(self, name, prepare, command):
-        self.name, self.prepare, self.command = name, prepare, command
+    def __init__(self, name, prepare, command, root=ROOT):
+        self.name, self.prepare, self.command, self.root = name, prepare, command, root
 
 
 def playbook(folder, tasks):
@@ -144,7 +147,7 @@ def chart(folder, objects, namespace):
     (folder / "templates/all.yaml").write_text(text.replace("{{", '{{ "{{" }}'))  # a brace of an alert's text is none of helm's
 
 
-def tools(kubectl, helm):
+def tools(kubectl, helm, beside):
     """What each tool is started with: (folder of its files, namespace, kubeconfig) -> words."""
 
     def with_kubectl(*words):
@@ -167,17 +170,18 @@ def tools(kubectl, helm):
         Tool("kubernetes.core, one task", one_task, with_ansible),
         Tool("kubernetes.core, a task for each object", task_each, with_ansible),
     ]
-    return [*found, Tool("helm upgrade --install", chart, with_helm)] if helm else found
+    found += [Tool("helm upgrade --install", chart, with_helm)] if helm else []
+    return [*found, Tool(BESIDE, ours, with_ansible, beside)] if beside else found
 
 
 def timed(tool, folder, objects, namespace, kubeconfig):
     tool.prepare(folder, objects, namespace)
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"}
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(tool.root / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"}
     with (folder / "log").open("w") as log:
         began = time.monotonic()
         done = subprocess.run(
             tool.command(folder, namespace, kubeconfig),
-            cwd=ROOT,
+            cwd=tool.root,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -212,13 +216,13 @@ def peak_memory(word="AnsiballZ_release"):
 
 
 def scenes(tool, objects, cluster, kubeconfig, note, own=None):
-    """note(scene, work) carries each of the three out, in a namespace of its own; own(scene, seconds) hears what our module itself took."""
+    """note(scene, work) carries each of the three out, in a namespace of its own; own(scene, seconds) hears what a module of ours took."""
     namespace = f"bench-{time.monotonic_ns() % 10**9}"
     cluster.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": MARK}})
     with tempfile.TemporaryDirectory() as path:
         for scene, wanted in zip(SCENES, (objects, objects, changed(objects)), strict=True):
             note(scene, lambda wanted=wanted: timed(tool, Path(path), wanted, namespace, kubeconfig))
-            if own and tool.name == OURS:
+            if own and tool.name in ITSELF:
                 own(scene, own_seconds(Path(path)))
 
 
@@ -229,18 +233,23 @@ def main():
     asked.add_argument("--kubeconfig", default="/var/lib/hsc-jit-local/kubeconfig")
     asked.add_argument("--helm", default=shutil.which("helm") or shutil.which("helm", path=str(Path.home() / "go/bin")))
     asked.add_argument("--alone", action="store_true", help="ours without the others: a minute instead of a quarter of an hour")
+    asked.add_argument("--beside", type=lambda path: Path(path).resolve(), help="another checkout, measured in turns with this one")
     given = asked.parse_args()
+    if given.beside and not (given.beside / ".collections/ansible_collections/hsc/jit/plugins").is_dir():
+        asked.error(f"--beside {given.beside}: this checkout has no .collections yet. Run there: make env")
     objects = product() if given.set == "product" else settings(int(given.set))
     kubectl = shutil.which("kubectl") or str(Path(given.kubeconfig).parent / "bin/kubectl")
     left_out = () if given.set == "product" else SMALL_ONLY
-    chosen = [tool for tool in tools(kubectl, given.helm) if tool.name == OURS or (not given.alone and tool.name not in left_out)]
+    chosen = [
+        tool for tool in tools(kubectl, given.helm, given.beside) if tool.name in ITSELF or (not given.alone and tool.name not in left_out)
+    ]
     cluster, times, requests = connect({"kubeconfig": given.kubeconfig}), {}, {}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # through what cleans up
     try:
         for number in range(given.rounds):
             for tool in chosen[number % len(chosen) :] + chosen[: number % len(chosen)]:
                 note = lambda scene, work, tool=tool: times.setdefault((tool.name, scene), []).append(work())  # noqa: E731
-                own = lambda scene, seconds: times.setdefault((ITSELF, scene), []).append(seconds)  # noqa: E731
+                own = lambda scene, seconds, tool=tool: times.setdefault((ITSELF[tool.name], scene), []).append(seconds)  # noqa: E731
                 scenes(tool, objects, cluster, given.kubeconfig, note, own)
             print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
         if times:
@@ -267,7 +276,7 @@ def main():
 def table(chosen, objects, times, requests, rounds):
     lines = [f"{len(objects)} objects, {rounds} rounds: median seconds (lowest to highest), ratio to ours in the same round, requests.", ""]
     lines += ["| | " + " | ".join(SCENES) + " |", "| --- |" + " --- |" * len(SCENES)]
-    for name in [OURS, ITSELF, *(tool.name for tool in chosen if tool.name != OURS)]:
+    for name in [row for tool in chosen for row in (tool.name, ITSELF.get(tool.name)) if row]:
         cells = [cell(times.get((name, scene)), times.get((OURS, scene)), requests.get((name, scene), {})) for scene in SCENES]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

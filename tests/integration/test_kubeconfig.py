@@ -4,12 +4,14 @@ import shutil
 import socket
 import time
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, connect
 from certificates import Authority, name
+from cryptography import x509
 from forwarder import Forwarder, api_server, changed
 from playbook import play
 
@@ -51,6 +53,15 @@ def works(path, product):
 def test_a_proxy_of_the_kubeconfig(config, forwarder, product):
     proxy = forwarder(proxy=True)
     works(config(proxy_url=f"http://127.0.0.1:{proxy.port}"), product)
+    assert proxy.links >= 2
+
+
+def test_a_proxy_that_speaks_tls(config, forwarder, product, tmp_path, monkeypatch):
+    authority = Authority.made("proxies")
+    authority.own(tmp_path / "ca.crt")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
+    proxy = forwarder(proxy=True, tls=authority.server(tmp_path / "proxy", x509.IPAddress(ip_address("127.0.0.1"))))
+    works(config(proxy_url=f"https://127.0.0.1:{proxy.port}"), product)
     assert proxy.links >= 2
 
 

@@ -1,17 +1,18 @@
 """How the API server is reached: TLS as kubectl has it, a proxy, and a client certificate that has an end."""
 
 import http.server
-import selectors
 import socket
-import ssl
 import threading
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _connection
 from certificates import Authority, name
 from cryptography import x509
+from forwarder import Forwarder
 
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 FILE = """
@@ -79,9 +80,7 @@ def api_server(tmp_path):
     """An HTTPS server; (its port, its authority's file)."""
     authority = Authority.made("kubernetes")
     authority.own(tmp_path / "ca.crt")
-    authority.pair(tmp_path / "server", name("server"), x509.SubjectAlternativeName([x509.DNSName("kubernetes")]))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    context = authority.server(tmp_path / "server", x509.DNSName("kubernetes"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
@@ -90,6 +89,12 @@ def api_server(tmp_path):
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def kubeconfig(port, **more):
+    """As the library reads one for a server on that port."""
+    plain = {"proxy": "", "no_proxy": "", "cert_file": None, "key_file": None, "verify_ssl": True, "tls_server_name": "kubernetes"}
+    return SimpleNamespace(host=f"https://127.0.0.1:{port}", **{**plain, **more})
 
 
 @pytest.mark.parametrize(
@@ -104,9 +109,7 @@ def api_server(tmp_path):
 )
 def test_who_the_server_is_is_looked_at_as_kubectl_does(api_server, given, problem):
     port, authority = api_server
-    plain = {"proxy": "", "no_proxy": "", "cert_file": None, "key_file": None, "verify_ssl": True}
-    one = SimpleNamespace(host=f"https://127.0.0.1:{port}", **{**plain, "ssl_ca_cert": authority, "tls_server_name": "kubernetes", **given})
-    pool = _connection.pool(one, 2)
+    pool = _connection.pool(kubeconfig(port, **{"ssl_ca_cert": authority, **given}), 2)
     if problem:
         with pytest.raises(OSError, match=problem):
             pool.request("GET", "/", None, {}, 30)
@@ -127,27 +130,6 @@ def test_a_file_that_cannot_be_read_is_told_as_such(given, problem):
         _connection.tls(SimpleNamespace(**{"ssl_ca_cert": None, "cert_file": None, "key_file": None, "verify_ssl": True, **given}))
 
 
-@pytest.fixture
-def proxy():
-    """A proxy for one connection: answers what it is told to, then echoes; ``asked`` is what it read."""
-    server = socket.create_server(("127.0.0.1", 0))
-    told = SimpleNamespace(port=server.getsockname()[1], answer=b"HTTP/1.1 200 Connection established\r\n\r\n", asked=b"")
-
-    def serve():
-        link, _ = server.accept()
-        with link:
-            while b"\r\n\r\n" not in told.asked:
-                told.asked += link.recv(4096)
-            link.sendall(told.answer)
-            while block := link.recv(4096):
-                link.sendall(block)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    yield told
-    server.close()
-
-
 def opened(configuration):
     return _connection.pool(configuration, 1).open_socket(30)
 
@@ -156,64 +138,53 @@ def settings(proxy, **more):
     return SimpleNamespace(host="http://[fd00::1]:6443", proxy=proxy, no_proxy="", **more)
 
 
-def test_the_tunnel_goes_through_the_proxy_with_its_password(proxy):
-    with opened(settings(f"http://ops:s%40fe@127.0.0.1:{proxy.port}")) as link:
-        link.sendall(b"hello")
-        assert link.recv(10) == b"hello"
-    assert proxy.asked.startswith(b"CONNECT [fd00::1]:6443 HTTP/1.1\r\n")
-    assert b"Proxy-Authorization: Basic b3BzOnNAZmU=" in proxy.asked
+def test_the_tunnel_goes_through_the_proxy_with_its_password():
+    with socket.create_server(("127.0.0.1", 0)) as target, Forwarder(target.getsockname(), proxy=True) as proxy:
+        with opened(settings(f"http://ops:s%40fe@127.0.0.1:{proxy.port}")) as link, target.accept()[0] as far:
+            link.sendall(b"hello")
+            assert far.recv(10) == b"hello"
+        assert proxy.asked.startswith(b"CONNECT [fd00::1]:6443 HTTP/1.1\r\n")
+        assert b"Proxy-Authorization: Basic b3BzOnNAZmU=" in proxy.asked
 
 
-def test_a_server_behind_a_tls_proxy(api_server, tmp_path, monkeypatch):
+def test_a_proxy_that_refuses_is_named_with_its_words():
+    with Forwarder(("127.0.0.1", 9), proxy=True) as proxy:
+        proxy.answer = b"HTTP/1.1 403 Forbidden\r\n\r\n"
+        with pytest.raises(OSError, match=rf"proxy 127.0.0.1:{proxy.port} refused \[fd00::1\]:6443: HTTP/1.1 403 Forbidden"):
+            opened(settings(f"http://127.0.0.1:{proxy.port}"))
+
+
+@pytest.fixture
+def tls_proxy(api_server, tmp_path):
+    """A proxy that speaks TLS before the server; (it, its authority's file)."""
+    authority = Authority.made("proxies")
+    authority.own(tmp_path / "proxies.crt")
+    context = authority.server(tmp_path / "proxy", x509.IPAddress(ip_address("127.0.0.1")))
+    with Forwarder(("127.0.0.1", api_server[0]), proxy=True, tls=context) as door:
+        yield door, tmp_path / "proxies.crt"
+
+
+@pytest.mark.parametrize("trusted", ["system", "kubeconfig"])
+def test_a_server_behind_a_tls_proxy(api_server, tls_proxy, tmp_path, monkeypatch, trusted):
     """TLS inside TLS, which Python's own sockets cannot do; the answer is longer than a record of TLS and than a socket takes at once."""
-    port, authority = api_server
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
-    door = socket.create_server(("127.0.0.1", 0))
-
-    def serve():
-        link = context.wrap_socket(door.accept()[0], server_side=True)
-        with link, socket.create_connection(("127.0.0.1", port)) as target:
-            link.recv(4096)
-            link.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            both = selectors.DefaultSelector()
-            both.register(link, selectors.EVENT_READ, target)
-            both.register(target, selectors.EVENT_READ, link)
-            while True:
-                for key, _ in both.select():
-                    if not (block := key.fileobj.recv(1 << 20)):
-                        return
-                    key.data.sendall(block)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    trusting = ssl.create_default_context(cafile=authority)
-    trusting.check_hostname = False
-    monkeypatch.setattr(_connection.ssl, "create_default_context", lambda **_: trusting)
-    plain = {
-        "no_proxy": "",
-        "cert_file": None,
-        "key_file": None,
-        "verify_ssl": True,
-        "ssl_ca_cert": authority,
-        "tls_server_name": "kubernetes",
-    }
-    pool = _connection.pool(
-        SimpleNamespace(host=f"https://127.0.0.1:{port}", proxy=f"https://127.0.0.1:{door.getsockname()[1]}", **plain), 1
-    )
+    door, authority = tls_proxy
+    known = tmp_path / "known.crt"
+    known.write_text(Path(api_server[1]).read_text() + (authority.read_text() if trusted == "kubeconfig" else ""))
+    if trusted == "system":
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    pool = _connection.pool(kubeconfig(api_server[0], ssl_ca_cert=str(known), proxy=f"https://127.0.0.1:{door.port}"), 1)
     for _ in range(2):
         answer = pool.request("GET", "/" + "x" * 40_000, None, {"Connection": "keep-alive"}, 30)
         assert (answer.status, answer.data) == (200, LONG)
     pool.clear()
-    thread.join(10)
-    door.close()
-    assert not thread.is_alive()
+    assert door.links == 1
 
 
-def test_a_proxy_that_refuses_is_named_with_its_words(proxy):
-    proxy.answer = b"HTTP/1.1 403 Forbidden\r\n\r\n"
-    with pytest.raises(OSError, match=rf"proxy 127.0.0.1:{proxy.port} refused \[fd00::1\]:6443: HTTP/1.1 403 Forbidden"):
-        opened(settings(f"http://127.0.0.1:{proxy.port}"))
+def test_a_tls_proxy_that_nobody_vouches_for_is_named(api_server, tls_proxy):
+    door, _ = tls_proxy
+    pool = _connection.pool(kubeconfig(api_server[0], ssl_ca_cert=api_server[1], proxy=f"https://127.0.0.1:{door.port}"), 1)
+    with pytest.raises(OSError, match=f"proxy 127.0.0.1:{door.port}: .*certificate verify failed"):
+        pool.request("GET", "/", None, {}, 30)
 
 
 def test_a_proxy_that_is_not_there_is_named():

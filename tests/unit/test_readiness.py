@@ -137,7 +137,21 @@ def test_a_missing_secret_for_a_volume_is_told_by_its_event():
     assert 'secret "tls" not found' in state.reason
 
 
-@pytest.mark.parametrize("message", ['configmap "settings" not found', "failed to sync configmap cache: timed out"])
+KUBELET_LATE = (
+    'MountVolume.SetUp failed for volume "kube-api-access-zp8kl" : failed to sync configmap cache: timed out waiting for the condition'
+)
+
+
+def test_a_kubelet_that_is_late_itself_is_waited_for():
+    """Seen on a busy node, for a second: no fault of the release, so neither a failure nor worth a warning afterwards."""
+    creating = waiting("ContainerCreating")
+    state = judge(deployment(), creating, events=[event(creating, "FailedMount", KUBELET_LATE)])
+    assert (state.status, state.reason) == ("waiting", f"the kubelet is not ready to mount: {KUBELET_LATE}")
+    missing = f'[{KUBELET_LATE}, secret "tls" not found]'
+    assert judge(deployment(), creating, events=[event(creating, "FailedMount", missing)]).status == "failed"
+
+
+@pytest.mark.parametrize("message", ['configmap "settings" not found', "rpc error: the volume's server is away"])
 def test_what_held_a_pod_up_before_its_container_started_is_over(message):
     """Seen: the ConfigMap came, the container ran, and its probe needed longer than the old event's grace."""
     running = {"name": "web", "restartCount": 0, "ready": False, "state": {"running": {"startedAt": "2026-11-27T02:00:05Z"}}}

@@ -1,6 +1,7 @@
 """A port on loopback that leads to the API server, so that a test can stand between, or cut the way."""
 
 import contextlib
+import selectors
 import socket
 import threading
 from pathlib import Path
@@ -25,11 +26,23 @@ def changed(kubeconfig, path, user=None, **cluster):
 
 
 class Forwarder:
-    """links: connections so far. proxy: it is asked to CONNECT first, and leads to its target whatever it was asked for."""
+    """links: connections so far.
 
-    def __init__(self, target, address="127.0.0.1", proxy=False):
-        self.target, self.address, self.proxy, self.links, self.open, self.port = target, address, proxy, 0, [], 0
+    proxy: it is asked to CONNECT first (``asked`` is what it read last), says ``answer``, and leads to its target whatever it was asked
+    for. tls: a context, where it speaks TLS itself.
+    """
+
+    def __init__(self, target, address="127.0.0.1", *, proxy=False, tls=None):
+        self.target, self.address, self.proxy, self.tls = target, address, proxy, tls
+        self.links, self.open, self.port, self.asked = 0, [], 0, b""
+        self.answer = b"HTTP/1.1 200 Connection established\r\n\r\n"
         self.mend()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.cut()
 
     def mend(self):
         """Listen, on the same port as before."""
@@ -55,19 +68,25 @@ class Forwarder:
 
     def _serve(self, link):
         with contextlib.suppress(OSError):
+            link = self.tls.wrap_socket(link, server_side=True) if self.tls else link
             if self.proxy:
                 asked = b""
-                while b"\r\n\r\n" not in asked:
-                    asked += link.recv(4096)
-                link.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while b"\r\n\r\n" not in asked and (block := link.recv(4096)):
+                    asked += block
+                self.asked = asked
+                link.sendall(self.answer)
             there = socket.create_connection(self.target, 10)
             self.open += [link, there]
-            threading.Thread(target=_pump, args=(there, link), daemon=True).start()
             _pump(link, there)
 
 
-def _pump(source, sink):
-    with contextlib.suppress(OSError):
-        while block := source.recv(65536):
-            sink.sendall(block)
-        sink.shutdown(socket.SHUT_WR)
+def _pump(one, other):
+    """Both directions in one thread, because two must not use one TLS connection, until one of the two ends."""
+    with one, other, selectors.DefaultSelector() as both:
+        both.register(one, selectors.EVENT_READ, other)
+        both.register(other, selectors.EVENT_READ, one)
+        while True:
+            for key, _ in both.select():
+                if not (block := key.fileobj.recv(1 << 20)):  # a record of TLS is shorter, so nothing of one is left unseen
+                    return
+                key.data.sendall(block)
