@@ -49,8 +49,11 @@ def main():
     parser.add_argument("--kubeconfig", default="/var/lib/hsc-jit-local/kubeconfig")
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
-    images = _record.newest(_apply.read_releases(connect({"kubeconfig": chosen.kubeconfig, "namespace": "hsc-jit"}))).images
-    rounds = [measured(chosen.kubeconfig, images, ("DEBUG", "WARNING")[number % 2]) for number in range(chosen.rounds)]
+    cluster = connect({"kubeconfig": chosen.kubeconfig, "namespace": "hsc-jit"})
+    images = _record.newest(_apply.read_releases(cluster)).images
+    now = cluster.get(cluster.namespaced("configmaps/hsc-jit-config"))["data"]["HSC_LOG_LEVEL"]  # and after each round, too
+    other = "WARNING" if now == "DEBUG" else "DEBUG"
+    rounds = [measured(chosen.kubeconfig, images, other) for _ in range(chosen.rounds)]
     for title, values in zip(("back and ready", "verified"), zip(*rounds, strict=True), strict=True):
         print(f"{title}: {statistics.median(values):.1f} s ({min(values):.1f} to {max(values):.1f})")
 

@@ -114,7 +114,6 @@ def test_a_claim_that_only_a_cron_job_uses_is_not_waited_for(base, seen):
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}}
     small.more.append({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "later"}, "spec": spec})
     one = container(small.image, name="job", command=python("pass"), envFrom=None, ports=None, readinessProbe=None)
-    from small_release import POD
 
     pod = {
         "restartPolicy": "Never", "securityContext": POD, "containers": [one],
