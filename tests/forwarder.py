@@ -26,7 +26,7 @@ def changed(kubeconfig, path, user=None, **cluster):
 
 
 class Forwarder:
-    """links: connections so far.
+    """links: connections so far. ended: of them, those of which both sides are closed.
 
     proxy: it is asked to CONNECT first (``asked`` is what it read last), says ``answer``, and leads to its target whatever it was asked
     for. tls: a context, where it speaks TLS itself.
@@ -34,7 +34,7 @@ class Forwarder:
 
     def __init__(self, target, address="127.0.0.1", *, proxy=False, tls=None):
         self.target, self.address, self.proxy, self.tls = target, address, proxy, tls
-        self.links, self.open, self.port, self.asked = 0, [], 0, b""
+        self.links, self.ended, self.open, self.port, self.asked = 0, 0, [], 0, b""
         self.answer = b"HTTP/1.1 200 Connection established\r\n\r\n"
         self.mend()
 
@@ -77,7 +77,9 @@ class Forwarder:
                 link.sendall(self.answer)
             there = socket.create_connection(self.target, 10)
             self.open += [link, there]
-            _pump(link, there)
+            with contextlib.suppress(OSError):
+                _pump(link, there)
+            self.ended += 1
 
 
 def _pump(one, other):

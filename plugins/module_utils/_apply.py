@@ -18,7 +18,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._manifests import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
 from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._readiness import World
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import PULLS, WARNINGS, Events
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import backed_off
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 
@@ -231,7 +231,7 @@ def restart(cluster: Cluster, path: str, moment: str) -> None:
 def retry_backed_off_pods(cluster: Cluster) -> None:
     """Delete our pods that failed and wait to be tried again: what this run corrects is then seen at once."""
     pods = [pod for pod in cluster.list(cluster.namespaced("pods"), labelSelector=_discovery.OURS) if not _objects.is_ready(pod)]
-    world = World(events=cluster.list(cluster.namespaced("events"), fieldSelector="type=Warning") if pods else ())
+    events = Events(one for which in (WARNINGS, PULLS) if pods for one in cluster.list(cluster.namespaced("events"), **which))
     for pod in pods:
-        if _objects.owner_kinds(pod) & {"ReplicaSet", "StatefulSet", "DaemonSet"} and backed_off(pod, world.last_event):
+        if _objects.owner_kinds(pod) & {"ReplicaSet", "StatefulSet", "DaemonSet"} and backed_off(pod, events):
             cluster.delete(f"{cluster.namespaced('pods')}/{pod['metadata']['name']}")

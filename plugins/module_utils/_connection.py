@@ -76,13 +76,9 @@ def proxy_for(configuration: Any) -> str:
 
 
 def tls(configuration: Any) -> ssl.SSLContext:
-    """As strict as kubectl: a cluster's own authority often lacks the extensions that OpenSSL's strict mode demands.
-
-    ValueError: a file cannot be read, or is not what it should be.
-    """
+    """For the API server. ValueError: a file cannot be read, or is not what it should be."""
     with _named("its certificate-authority", "is no certificate"):
-        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context = _checking(configuration.ssl_ca_cert)
     if not configuration.verify_ssl:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if configuration.cert_file:
@@ -126,10 +122,16 @@ def pool(configuration: Any, size: int) -> Pool:
 
 def _proxy_tls(configuration: Any) -> ssl.SSLContext:
     """For a proxy kubectl trusts the cluster's authority, and everybody else the system's; here either will do."""
-    context = ssl.create_default_context()
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context = _checking(None)
     if configuration.ssl_ca_cert:
         context.load_verify_locations(configuration.ssl_ca_cert)
+    return context
+
+
+def _checking(authority: str | None) -> ssl.SSLContext:
+    """As strict as kubectl: a cluster's own authority often lacks the extensions that OpenSSL's strict mode demands. None: the system's."""
+    context = ssl.create_default_context(cafile=authority)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
@@ -142,9 +144,10 @@ def _opened(host: str, port: int, seconds: float) -> socket.socket:
 def _through(proxy: str, context: ssl.SSLContext | None, host: str, port: int, seconds: float) -> socket.socket:
     """A tunnel by CONNECT. context: of a proxy that speaks TLS."""
     address = urlsplit(proxy)
-    near = f"proxy {address.hostname}:{address.port or (443 if context else 80)}"
+    its_port = address.port or (443 if context else 80)
+    near = f"proxy {address.hostname}:{its_port}"
     try:
-        link = _opened(address.hostname or "", address.port or (443 if context else 80), seconds)
+        link = _opened(address.hostname or "", its_port, seconds)
         link = context.wrap_socket(link, server_hostname=address.hostname) if context else link
     except OSError as error:
         raise OSError(f"{near}: {error}") from error

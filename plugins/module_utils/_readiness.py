@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from ansible_collections.hsc.jit.plugins.module_utils import _owners
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, by_owner, may_go_first
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import Events
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import PodState, Restarts, kept_open, pod_state
 
 
@@ -21,7 +22,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import Pod
 class State:
     """done/total: replicas, for progress. pod, container: where the log of a failure is. grace: seconds before a failure is believed.
 
-    crashed: a program ended badly; where its pod may soon be gone, its log is worth keeping.
+    crashed: a program ended badly; where its pod may soon be gone, its log is worth keeping. late: as PodState has it.
     """
 
     status: Literal["ready", "waiting", "failed"]
@@ -34,11 +35,12 @@ class State:
     container: str = ""
     restarted: bool = False
     crashed: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True)
 class World:
-    """What is in the namespace beside the object itself, as the API server lists it. events: those of type Warning.
+    """What is in the namespace beside the object itself, as the API server lists it. events: of the two lists of ``_readiness_events``.
 
     restarts: of each container (by pod and name) when the wait began. node_scale_up_seconds: for which a pod may have no place.
     """
@@ -59,25 +61,17 @@ class World:
         return by_owner([*self.pods, *self.replica_sets])
 
     def pod_state(self, pod: Object) -> PodState:
-        state = pod_state(pod, self.last_event, self.restarts)
+        state = pod_state(pod, self.told, self.restarts)
         return replace(state, grace=max(state.grace, self.node_scale_up_seconds)) if state.unschedulable else state
 
-    def last_event(self, obj: Object, *reasons: str, since: str = "") -> str:
-        """The message of the newest warning about an object, of the given reasons, later than ``since`` (ISO 8601); empty if none."""
-        uid = obj["metadata"].get("uid")
-        about = [one for one in self.events if (one.get("involvedObject") or {}).get("uid") == uid and one.get("reason") in reasons]
-        about = [one for one in about if not since or _event_time(one) > since]
-        return str(max(about, key=_event_time, default={}).get("message", ""))
+    @cached_property
+    def told(self) -> Events:
+        return Events(self.events)
 
     def refused(self, obj: Object) -> str:
         """Why its controller could make no pod, unless it has made one since; empty if nothing says so."""
         made = [str(pod["metadata"].get("creationTimestamp") or "") for pod in self.owned(obj)]
-        return self.last_event(obj, "FailedCreate", since=max(made, default=""))
-
-
-def _event_time(event: Object) -> str:
-    seen = (event.get("series") or {}).get("lastObservedTime")
-    return str(seen or event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
+        return self.told.last(obj, "FailedCreate", since=max(made, default=""))
 
 
 def assess(obj: Object | None, world: World) -> State:
@@ -122,8 +116,12 @@ def _of_pods(pods: Sequence[Object], world: World, done: int, total: int, otherw
     if leaving:
         return State("waiting", f"waits for the room of {leaving} pods that are ending: {worst.reason}", done=done, total=total)
     reason = f"pod {worst.pod}: {worst.reason}" if worst.status == "failed" else worst.reason
-    told = State(worst.status, reason, worst.next_step, done, total, worst.grace, worst.pod, worst.container, worst.restarted)
-    return replace(told, crashed=worst.crashed)
+    return _of_pod(worst, reason, done, total)
+
+
+def _of_pod(pod: PodState, reason: str, done: int, total: int) -> State:
+    told = State(pod.status, reason, pod.next_step, done, total, pod.grace, pod.pod, pod.container)
+    return replace(told, restarted=pod.restarted, crashed=pod.crashed, late=pod.late)
 
 
 def _leaving(waiting: PodState, world: World) -> int:
@@ -251,7 +249,7 @@ def _job(obj: Object, world: World) -> State:
 
 def _pod(obj: Object, world: World) -> State:
     state = world.pod_state(obj)
-    return State(state.status, state.reason, state.next_step, int(state.status == "ready"), 1, state.grace, state.pod, state.container)
+    return _of_pod(state, state.reason, int(state.status == "ready"), 1)
 
 
 def _claim(obj: Object, world: World) -> State:
@@ -260,7 +258,7 @@ def _claim(obj: Object, world: World) -> State:
         return State("ready", done=1)
     if phase == "Lost":
         return State("failed", "its volume is lost", "Restore from a backup onto a new claim.")
-    if message := world.last_event(obj, "ProvisioningFailed"):
+    if message := world.told.last(obj, "ProvisioningFailed"):
         grace = 3.0 if "not found" in message else _PROVISIONER_LATE
         return State("failed", f"no volume can be made: {message}", "Check release_storage.class and the provisioner.", grace=grace)
     if obj["metadata"]["name"] not in world.claims_used:

@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, is_ready
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import Events
 
-LastEvent = Callable[..., str]
 Restarts = Mapping[tuple[str, str], int]  # of (pod, container)
 
 
@@ -19,7 +19,8 @@ Restarts = Mapping[tuple[str, str], int]  # of (pod, container)
 class PodState:
     """grace: seconds for which a failure must hold. restarted: the log that tells why is the previous container's.
 
-    unschedulable: no node has room for it, which may change when others leave. crashed: its program ended badly by itself.
+    unschedulable: no node has room for it, which may change when others leave. crashed: its program ended badly by itself. late: only the
+    kubelet is not ready yet, on which no word is lost where it passes.
     """
 
     status: Literal["ready", "waiting", "failed"]
@@ -31,6 +32,7 @@ class PodState:
     restarted: bool = False
     unschedulable: bool = False
     crashed: bool = False
+    late: bool = False
 
 
 _FINAL_PULL = ("not found", "manifest unknown", "unauthorized", "denied", "no match for platform", "invalid reference")
@@ -38,12 +40,13 @@ _FINAL_PULL = ("not found", "manifest unknown", "unauthorized", "denied", "no ma
 _REGISTRY_AWAY = 45.0
 # Seconds for which a volume may refuse itself: a kubelet that asks for a claim before the node authorizer knows the pod waits 16.
 _VOLUME_LATE = 45.0
-# What the kubelet says of a volume while it is itself not ready for it: a busy one, or one that was started again. It tries again at once.
+# What the kubelet says of a volume while it is itself not ready for it: a busy one, or one that was started again.
 _KUBELET_LATE = ("failed to sync", "not registered")
 # Reasons of a container that waits without having failed.
 _STARTING = {"ContainerCreating": "pulling image or mounting volumes", "PodInitializing": "waits for its init containers"}
 _IMAGE = "Check release_images: does the registry have this digest, and may the node pull it?"
 _CONFIG = "Make the missing Secret, ConfigMap or key, then run again."
+_KUBELET = "Look at the load of the pod's node, and at its kubelet's log."
 _CRASH = "Read the log; put the previous release back, or correct the cause and run again."
 _MEMORY = "Raise limits.memory of this workload in rollout_resources, or find the leak."
 _SIDECAR = "Make the helper a sidecar (an init container with restartPolicy Always), or let it end when the work is done."
@@ -53,7 +56,7 @@ _SCHEDULE = (
 )
 
 
-def pod_state(pod: Object, last_event: LastEvent, before: Restarts = MappingProxyType({})) -> PodState:
+def pod_state(pod: Object, events: Events, before: Restarts = MappingProxyType({})) -> PodState:
     """The first fault that explains the rest: scheduling, then each container, then mounts and sandbox.
 
     before: restarts that had happened when somebody began to look; a node that was started again last week is no fault of today.
@@ -63,18 +66,19 @@ def pod_state(pod: Object, last_event: LastEvent, before: Restarts = MappingProx
         return PodState("ready", pod=name)
     if scheduling := _scheduling(pod):
         return scheduling
-    pull = last_event(pod, "Failed")  # older kubelets tell only there why an image was not pulled
+    pull = events.last(pod, "Failed")  # older kubelets tell only there why an image was not pulled
     states = [state for container in _containers(pod) for state in _container(container, name, pull, before)]
-    for verdict in ("failed", "waiting"):
-        for state in states:
-            if state.status == verdict:
-                return state if verdict == "failed" else blocked(pod, last_event) or state
+    if failed := next((state for state in states if state.status == "failed"), None):
+        return failed
+    if waits := next(iter(states), None):
+        pulling = waits.reason == _STARTING["ContainerCreating"] and events.pulled(pod) > _last_start(pod)
+        return blocked(pod, events) or (replace(waits, reason="pulling image") if pulling else waits)
     if status.get("phase") == "Failed":
         return PodState("failed", f"{status.get('reason', 'Failed')}: {status.get('message', '')}", _CRASH, pod=name)
     if is_ready(pod):
         return PodState("ready", pod=name)
-    probe = last_event(pod, "Unhealthy")
-    return blocked(pod, last_event) or PodState("waiting", f"not ready: {probe}" if probe else "starting", pod=name)
+    probe = events.last(pod, "Unhealthy")
+    return blocked(pod, events) or PodState("waiting", f"not ready: {probe}" if probe else "starting", pod=name)
 
 
 def _scheduling(pod: Object) -> PodState | None:
@@ -161,24 +165,25 @@ def _after(ended: Object) -> str:
     return _MEMORY if ended.get("reason") == "OOMKilled" else _CRASH
 
 
-def blocked(pod: Object, last_event: LastEvent) -> PodState | None:
-    """Why containers are not even created: volumes or the sandbox. Only events say so; one from before a container started is over."""
-    name, since = pod["metadata"]["name"], _last_start(pod)
-    if message := last_event(pod, "FailedMount", "FailedAttachVolume", since=since):
-        missing = "not found" in message or "references non-existent" in message
-        if not missing and any(words in message for words in _KUBELET_LATE):
-            return PodState("waiting", f"the kubelet is not ready to mount: {message}", pod=name)
-        step, grace = (_CONFIG, 1.0) if missing else ("Check the volume.", _VOLUME_LATE)
-        return PodState("failed", f"FailedMount: {message}", step, grace, name)
-    if message := last_event(pod, "FailedCreatePodSandBox", since=since):
+def blocked(pod: Object, events: Events) -> PodState | None:
+    """Why containers are not even created: volumes or the sandbox. Only events say so; what came before a pull or a start is over."""
+    name, since = pod["metadata"]["name"], max(_last_start(pod), events.pulled(pod))
+    if message := events.last(pod, "FailedMount", "FailedAttachVolume", since=since):
+        state = PodState("failed", f"FailedMount: {message}", pod=name)
+        if "not found" in message or "references non-existent" in message:
+            return replace(state, next_step=_CONFIG, grace=1.0)
+        if any(words in message for words in _KUBELET_LATE):
+            return replace(state, next_step=_KUBELET, grace=_VOLUME_LATE, late=True)
+        return replace(state, next_step="Check the volume.", grace=_VOLUME_LATE)
+    if message := events.last(pod, "FailedCreatePodSandBox", since=since):
         return PodState("failed", f"FailedCreatePodSandBox: {message}", "Check the node's network plugin and runtime.", 10.0, name)
     return None
 
 
-def backed_off(pod: Object, last_event: LastEvent) -> bool:
+def backed_off(pod: Object, events: Events) -> bool:
     """Whether something of it, a container or a volume's mount, failed and waits for up to five minutes until it is tried again."""
     reasons = {((one.get("state") or {}).get("waiting") or {}).get("reason") for one in _containers(pod)}
-    return bool(reasons - {None, *_STARTING} or blocked(pod, last_event))
+    return bool(reasons - {None, *_STARTING} or blocked(pod, events))
 
 
 def _last_start(pod: Object) -> str:

@@ -17,6 +17,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._mirror import Mirror, Sou
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, key, title
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._readiness import State, World
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import PULLS, WARNINGS
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 
 _TICK_SECONDS = 0.5  # graces and the end of the wait are looked at so often, whether something changed or not
@@ -25,7 +26,8 @@ _LOOK = "Look at its events, if that comes again."
 _ALSO: Mapping[Hashable, tuple[str, str, Mapping[str, str]]] = {
     "pods": ("/api/v1", "pods", {}),
     "replica_sets": ("/apis/apps/v1", "replicasets", {}),
-    "events": ("/api/v1", "events", {"fieldSelector": "type=Warning"}),
+    "warnings": ("/api/v1", "events", WARNINGS),
+    "pulls": ("/api/v1", "events", PULLS),
 }
 
 
@@ -33,8 +35,9 @@ _ALSO: Mapping[Hashable, tuple[str, str, Mapping[str, str]]] = {
 class _Seen:
     """What was seen of one object during the wait.
 
-    said: the progress last told. reason: why it is or was bad. bad_since: when, by next step, for each has a grace of its own. healed: what
-    was bad for less than its grace. crash, log: why it crashed, and what it logged: a Job's pod is removed the moment the Job fails.
+    said: the progress last told. reason: why it is bad, where that is worth a word once it is over. bad_since: when, by next step, for each
+    has a grace of its own. healed: what was bad for less than its grace. crash, log: why it crashed, and what it logged: a Job's pod is
+    removed the moment the Job fails.
     """
 
     said: tuple[int, int, str] | None = None
@@ -97,7 +100,7 @@ class Watch:
         world = World(
             mirror.objects("pods"),
             mirror.objects("replica_sets"),
-            mirror.objects("events"),
+            [*mirror.objects("warnings"), *mirror.objects("pulls")],
             claims,
             self.restarts,
             self.cluster.node_scale_up_seconds,
@@ -140,11 +143,13 @@ class Watch:
         """A failure counts once it has held for its grace."""
         seen = self.seen[name]
         if state.status != "failed":
-            if seen.bad_since:
+            if seen.reason:
                 seen.healed = f"{seen.reason}, for {now - min(seen.bad_since.values()):.0f} s"
-                seen.bad_since.clear()
+            seen.reason = ""
+            seen.bad_since.clear()
             return False
-        seen.reason = state.reason
+        if not state.late:
+            seen.reason = state.reason
         return now - seen.bad_since.setdefault(state.next_step, now) >= state.grace
 
     def _tell(self, states: Mapping[str, State]) -> None:
@@ -164,7 +169,8 @@ class Watch:
         lead = f"{name}: {state.done} of {state.total} ready after {took} s"
         seen = self.seen[name]
         log = self._log(state) or seen.log
-        events = [f"{one.get('reason')}: {one.get('message')}" for one in world.events if _about(one, state.pod)][-3:]
+        about = [one for one in world.events if _warns(one, state.pod)]
+        events = [f"{one.get('reason')}: {one.get('message')}" for one in about][-3:]
         evidence = {
             "object": name,
             "pod": state.pod,
@@ -191,8 +197,8 @@ class Watch:
         return text.splitlines()
 
 
-def _about(event: Object, pod: str) -> bool:
-    return bool(pod) and (event.get("involvedObject") or {}).get("name") == pod
+def _warns(event: Object, pod: str) -> bool:
+    return bool(pod) and event.get("type") == "Warning" and (event.get("involvedObject") or {}).get("name") == pod
 
 
 def _restarts(pods: Sequence[Object]) -> dict[tuple[str, str], int]:

@@ -1,7 +1,9 @@
-"""The local cluster's registry ends while a new image is to be pulled, and is there again after 20 s: told, and no reason to put back."""
+"""The local cluster's registry ends or hangs while a new image is to be pulled, and goes on later: no reason to put anything back."""
 
 import hashlib
 import json
+import os
+import signal
 import threading
 import uuid
 from pathlib import Path
@@ -15,6 +17,8 @@ from small_release import run
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 AWAY_SECONDS = 20
+HANGS_SECONDS = 60  # longer than a volume may be late
+VOLUMES = "hsc-volumes"  # where the local cluster has them, below its kubelets' folders
 
 
 def blob(folder, content):
@@ -41,12 +45,18 @@ def unknown_image(images, tmp_path):
 
 
 @pytest.fixture
-def registry_ends(kubeconfig):
-    """End it now; it is started again after a while, and surely when the test is over."""
-    state = Path(kubeconfig).parent
-    pid_file = state / "run/registry.pid"
+def registry(kubeconfig):
+    """(the file with its process id, that id)"""
+    pid_file = Path(kubeconfig).parent / "run/registry.pid"
     if not (pid := process.pid_of(pid_file)):
         pytest.skip("the registry is not the local cluster's own")
+    return pid_file, pid
+
+
+@pytest.fixture
+def registry_ends(kubeconfig, registry):
+    """End it now; it is started again after a while, and surely when the test is over."""
+    state, (pid_file, pid) = Path(kubeconfig).parent, registry
     argv = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
     begin = lambda: process.ensure(pid_file, argv, state / "log/registry.log")  # noqa: E731
     again = threading.Timer(AWAY_SECONDS, begin)
@@ -70,4 +80,58 @@ def test_a_registry_that_is_away_for_a_while(base, seen, unknown_image, registry
     assert "Deployment web recovered by itself" in told and "pull" in told.lower(), told
     assert seconds > AWAY_SECONDS
     seen(f"the registry away for {AWAY_SECONDS} s while an image is pulled (no fault)", told[:200], seconds, 90, "the new release")
+    base.deploy()
+
+
+@pytest.fixture
+def registry_hangs(registry):
+    """It takes no step from now on, for a while."""
+    _, pid = registry
+    again = threading.Timer(HANGS_SECONDS, os.kill, [pid, signal.SIGCONT])
+
+    def hang():
+        os.kill(pid, signal.SIGSTOP)
+        again.start()
+
+    yield hang
+    again.cancel()
+    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def late_volume(base, kubeconfig):
+    """A volume's name and claim, whose folder is not there yet; and what makes it."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    (node,) = [node["metadata"]["name"] for node in base.cluster.list("/api/v1/nodes")][:1]
+    folder = Path(kubeconfig).parent / f"nodes/{node}/kubelet/{VOLUMES}/{name}"
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    body = {"accessModes": ["ReadWriteMany"], "storageClassName": name}
+    spec = {
+        **body,
+        "capacity": {"storage": "1Mi"},
+        "local": {"path": f"/var/lib/kubelet/{VOLUMES}/{name}"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+    }
+    base.cluster.create("/api/v1/persistentvolumes", {"metadata": {"name": name}, "spec": spec})
+    claim = {"metadata": {"name": name}, "spec": {**body, "resources": {"requests": {"storage": "1Mi"}}}}
+    base.cluster.create(base.cluster.namespaced("persistentvolumeclaims"), claim)
+    yield {"name": "late", "persistentVolumeClaim": {"claimName": name}}, folder
+    base.cluster.delete(f"{base.cluster.namespaced('persistentvolumeclaims')}/{name}")
+    base.cluster.delete(f"/api/v1/persistentvolumes/{name}")
+    folder.rmdir()
+
+
+def test_an_image_that_takes_its_time_after_a_volume_that_came_late(base, seen, unknown_image, registry_hangs, late_volume):
+    """The word of the volume is an hour old in the end, and no reason to take the pull for a failure."""
+    small, (volume, folder) = base.small(), late_volume
+    small.pod["volumes"] = [volume]
+    small.one.update(image=unknown_image, volumeMounts=[{"name": "late", "mountPath": "/late"}])
+    registry_hangs()
+    threading.Timer(4, folder.mkdir).start()
+    outcome, seconds = run(base.cluster, "present", objects=small.objects(base.cluster.namespace), wait_seconds=150.0)
+    assert [finding.verdict for finding in outcome.findings if finding.verdict != "warn"] == ["pass", "pass"], outcome.findings
+    (told,) = [finding.message for finding in outcome.findings if finding.verdict == "warn"]
+    assert "Deployment web recovered by itself" in told and "FailedMount" in told, told
+    assert seconds > HANGS_SECONDS - 1
+    seen(f"a volume that is late, then an image whose pull takes {HANGS_SECONDS} s (no fault)", told[:200], seconds, 150, "the new release")
     base.deploy()

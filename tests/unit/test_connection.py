@@ -13,6 +13,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _connection
 from certificates import Authority, name
 from cryptography import x509
 from forwarder import Forwarder
+from waiting import until
 
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 FILE = """
@@ -143,6 +144,8 @@ def test_the_tunnel_goes_through_the_proxy_with_its_password():
         with opened(settings(f"http://ops:s%40fe@127.0.0.1:{proxy.port}")) as link, target.accept()[0] as far:
             link.sendall(b"hello")
             assert far.recv(10) == b"hello"
+            far.sendall(b"and back")
+            assert link.recv(10) == b"and back"
         assert proxy.asked.startswith(b"CONNECT [fd00::1]:6443 HTTP/1.1\r\n")
         assert b"Proxy-Authorization: Basic b3BzOnNAZmU=" in proxy.asked
 
@@ -176,8 +179,9 @@ def test_a_server_behind_a_tls_proxy(api_server, tls_proxy, tmp_path, monkeypatc
     for _ in range(2):
         answer = pool.request("GET", "/" + "x" * 40_000, None, {"Connection": "keep-alive"}, 30)
         assert (answer.status, answer.data) == (200, LONG)
+    assert (door.links, door.ended) == (1, 0)
     pool.clear()
-    assert door.links == 1
+    until(lambda: door.ended == 1)
 
 
 def test_a_tls_proxy_that_nobody_vouches_for_is_named(api_server, tls_proxy):

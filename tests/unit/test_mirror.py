@@ -7,6 +7,7 @@ import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _mirror
 from ansible_collections.hsc.jit.plugins.module_utils._mirror import Mirror
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
+from waiting import until
 
 
 def pod(name, version="1"):
@@ -53,13 +54,6 @@ def mirror(monkeypatch):
     for one, cluster in opened:
         one.__exit__(None, None, None)
         cluster.events.put(None)
-
-
-def until(condition, seconds=5):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def names(one):

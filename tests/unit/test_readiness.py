@@ -2,6 +2,7 @@
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _readiness as r
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import Events
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import backed_off
 
 DIGEST = "localhost:5001/x@sha256:1"
@@ -24,7 +25,7 @@ def ready_pod(name="web-1"):
 
 def event(about, reason, message, time=""):
     about = {"uid": about["metadata"]["uid"]}
-    return {"metadata": {}, "type": "Warning", "reason": reason, "message": message, "involvedObject": about, "lastTimestamp": time}
+    return {"metadata": {}, "reason": reason, "message": message, "involvedObject": about, "lastTimestamp": time}
 
 
 def deployment(wanted=2, **status):
@@ -116,9 +117,9 @@ def test_a_deployment_with_more_pods_than_wanted_is_not_ready_yet():
 
 def test_only_a_pod_that_failed_waits_to_be_tried_again():
     unmounted = pod("web-2")
-    world = r.World(events=[event(unmounted, "FailedMount", 'secret "x" not found')])
+    events = Events([event(unmounted, "FailedMount", 'secret "x" not found')])
     pods = waiting("CrashLoopBackOff"), unmounted, waiting("ContainerCreating"), ready_pod()
-    assert [backed_off(one, world.last_event) for one in pods] == [True, True, False, False]
+    assert [backed_off(one, events) for one in pods] == [True, True, False, False]
 
 
 def test_quota_and_deadline_are_the_deployments_own_words():
@@ -142,16 +143,21 @@ KUBELET_LATE = (
 )
 
 
-def test_a_kubelet_that_is_late_itself_is_waited_for():
-    """Seen on a busy node, for a second: no fault of the release, so neither a failure nor worth a warning afterwards."""
+def test_a_kubelet_that_is_late_itself_has_its_time():
+    """Seen on a busy node, for a second: no fault of the release, but one that stays late is told."""
     creating = waiting("ContainerCreating")
     state = judge(deployment(), creating, events=[event(creating, "FailedMount", KUBELET_LATE)])
-    assert (state.status, state.reason) == ("waiting", f"the kubelet is not ready to mount: {KUBELET_LATE}")
+    assert (state.status, state.grace, state.late) == ("failed", 45.0, True)
+    assert "kubelet" in state.next_step
     missing = f'[{KUBELET_LATE}, secret "tls" not found]'
-    assert judge(deployment(), creating, events=[event(creating, "FailedMount", missing)]).status == "failed"
+    state = judge(deployment(), creating, events=[event(creating, "FailedMount", missing)])
+    assert (state.status, state.grace, state.late) == ("failed", 1.0, False)
 
 
-@pytest.mark.parametrize("message", ['configmap "settings" not found', "rpc error: the volume's server is away"])
+HELD_UP = pytest.mark.parametrize("message", ['configmap "settings" not found', "rpc error: the volume's server is away", KUBELET_LATE])
+
+
+@HELD_UP
 def test_what_held_a_pod_up_before_its_container_started_is_over(message):
     """Seen: the ConfigMap came, the container ran, and its probe needed longer than the old event's grace."""
     running = {"name": "web", "restartCount": 0, "ready": False, "state": {"running": {"startedAt": "2026-11-27T02:00:05Z"}}}
@@ -161,6 +167,20 @@ def test_what_held_a_pod_up_before_its_container_started_is_over(message):
         return judge(deployment(), starting, events=[event(starting, "FailedMount", message, time)]).status
 
     assert (judged("2026-11-27T02:00:04Z"), judged("2026-11-27T02:00:09Z")) == ("waiting", "failed")
+
+
+@HELD_UP
+def test_what_held_a_pod_up_before_its_image_was_pulled_is_over(message):
+    """A volume that came late, and then an image that takes longer than the old event's grace."""
+    creating = waiting("ContainerCreating")
+
+    def judged(time):
+        pulls = event(creating, "Pulling", f'Pulling image "{DIGEST}"', "2026-11-27T02:00:05Z")
+        state = judge(deployment(), creating, events=[event(creating, "FailedMount", message, time), pulls])
+        return state.status, state.reason
+
+    assert judged("2026-11-27T02:00:05Z") == ("waiting", "pulling image")
+    assert judged("2026-11-27T02:00:09Z") == ("failed", f"pod web-1: FailedMount: {message}")
 
 
 def made(when):

@@ -1,5 +1,6 @@
 """The shared wait, with a clock that only sleep moves."""
 
+import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _watch
 from ansible_collections.hsc.jit.plugins.module_utils._discovery import Kinds
 from ansible_collections.hsc.jit.plugins.module_utils._kinds import Resource
@@ -41,7 +42,7 @@ class Script:
         return self.now if isinstance(self.now, Exception) else None
 
     def objects(self, name):
-        return self.now.get(self.sources[name][0], [])
+        return self.now.get(name if isinstance(name, str) else self.sources[name][0], [])
 
     def wait(self, _seconds):
         self.turn += 1
@@ -89,6 +90,32 @@ def test_a_failure_that_heals_within_its_grace_is_none_but_is_told():
     (finding, warning), _ = wait({**job(), "pods": [POD]}, job(), {**job(), "pods": [POD]}, job("Complete"))
     assert (finding.verdict, warning.verdict) == ("pass", "warn")
     assert "Job j recovered by itself: pod j-1: container c: CreateContainerConfigError" in warning.message
+
+
+def mounting(message):
+    """The job, and its pod that a volume holds up."""
+    creating = {"name": "c", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    event = {"metadata": {}, "type": "Warning", "reason": "FailedMount", "message": message, "involvedObject": {"uid": "p", "name": "j-1"}}
+    pod = {**POD, "metadata": {**POD["metadata"], "uid": "p"}, "status": {"phase": "Pending", "containerStatuses": [creating]}}
+    return {**job(), "pods": [pod], "warnings": [event]}
+
+
+LATE = "failed to sync configmap cache: timed out waiting for the condition"
+
+
+@pytest.mark.parametrize(("before", "words"), [((), []), ((mounting("the volume's server is away"),), ["server is away, for 2 s"])])
+def test_no_word_is_lost_on_a_kubelet_that_was_late(before, words):
+    (finding, *warnings), _ = wait(*before, mounting(LATE), job(), job("Complete"))
+    assert finding.verdict == "pass"
+    assert len(warnings) == len(words)
+    assert all(word in warning.message for word, warning in zip(words, warnings, strict=True))
+
+
+def test_a_kubelet_that_stays_late_is_told():
+    (finding,), took = wait(mounting(LATE), seconds=300)
+    assert (finding.verdict, took) == ("fail", 45.0)
+    assert LATE in finding.message
+    assert finding.evidence["events"] == [f"FailedMount: {LATE}"]
 
 
 def test_of_a_pod_that_is_gone_when_its_job_fails_the_last_words_are_kept():
