@@ -2,11 +2,13 @@
 # Apache License 2.0 (see LICENSE)
 """The one failure detector: is this object ready, does it still wait, or has it failed, and why? Pure: dicts in, State out.
 
-A failed State carries grace seconds: how long it must hold before it is believed, because some faults heal by themselves.
+A failed State carries grace seconds: how long it must hold before it is believed, because some faults heal by themselves; without end
+while what failed is being tried again.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -165,7 +167,7 @@ def _deployment(obj: Object, world: World) -> State:
         return State("failed", f"spec.paused{_by(obj, 'spec.paused')} holds its new pods back", _RESUME, available, total, grace=1.0)
     state = _of_replaced(pods, world, available, total, "old pods are still ending" if updated >= total else "pods are being made")
     progress = _condition(obj, "Progressing")
-    if state.status != "failed" and progress.get("reason") == "ProgressDeadlineExceeded":
+    if progress.get("reason") == "ProgressDeadlineExceeded" and (state.status != "failed" or state.grace == math.inf):
         reason = f"no progress within {obj['spec'].get('progressDeadlineSeconds', 600)} s; {state.reason}"
         return State("failed", reason, "Look at the pod's events and log.", available, total, 0.0, state.pod, state.container)
     return state

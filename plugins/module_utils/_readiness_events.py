@@ -21,17 +21,23 @@ class Events:
         for event in events:
             self._about[(event.get("involvedObject") or {}).get("uid")].append(event)
 
-    def last(self, obj: Object, *reasons: str, since: str = "") -> str:
-        """The message of the newest one about an object, of the given reasons, later than ``since`` (ISO 8601); empty if none."""
-        return str(max(self._of(obj, reasons, since), key=_time, default={}).get("message", ""))
+    def last(self, obj: Object, *reasons: str, since: str = "", container: str = "") -> str:
+        """The message of the newest one about an object or a container of it, later than ``since`` (ISO 8601); empty if none."""
+        found = (one for one in self._of(obj, reasons, container) if not since or _time(one) > since)
+        return str(max(found, key=_time, default={}).get("message", ""))
 
-    def pulled(self, pod: Object) -> str:
-        """When the kubelet last began to pull an image for it (ISO 8601), once volumes and sandbox were there; may be empty."""
-        return max(map(_time, self._of(pod, ("Pulling",))), default="")
+    def when(self, obj: Object, reason: str, container: str = "") -> str:
+        """The time of the newest one (ISO 8601); empty if none."""
+        return max(map(_time, self._of(obj, (reason,), container)), default="")
 
-    def _of(self, obj: Object, reasons: tuple[str, ...], since: str = "") -> Iterable[Object]:
+    def _of(self, obj: Object, reasons: tuple[str, ...], container: str) -> Iterable[Object]:
         about = self._about.get(obj["metadata"].get("uid"), ())
-        return (one for one in about if one.get("reason") in reasons and (not since or _time(one) > since))
+        return (one for one in about if one.get("reason") in reasons and (not container or _container(one) == container))
+
+
+def _container(event: Object) -> str:
+    """``web`` of ``spec.containers{web}``"""
+    return str((event.get("involvedObject") or {}).get("fieldPath") or "").rpartition("{")[2].rstrip("}")
 
 
 def _time(event: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -66,13 +67,11 @@ def pod_state(pod: Object, events: Events, before: Restarts = MappingProxyType({
         return PodState("ready", pod=name)
     if scheduling := _scheduling(pod):
         return scheduling
-    pull = events.last(pod, "Failed")  # older kubelets tell only there why an image was not pulled
-    states = [state for container in _containers(pod) for state in _container(container, name, pull, before)]
+    states = [state for container in _containers(pod) for state in _container(container, pod, events, before)]
     if failed := next((state for state in states if state.status == "failed"), None):
         return failed
     if waits := next(iter(states), None):
-        pulling = waits.reason == _STARTING["ContainerCreating"] and events.pulled(pod) > _last_start(pod)
-        return blocked(pod, events) or (replace(waits, reason="pulling image") if pulling else waits)
+        return blocked(pod, events) or waits
     if status.get("phase") == "Failed":
         return PodState("failed", f"{status.get('reason', 'Failed')}: {status.get('message', '')}", _CRASH, pod=name)
     if is_ready(pod):
@@ -93,14 +92,16 @@ def _scheduling(pod: Object) -> PodState | None:
     return PodState("failed", f"Unschedulable: {message}", _SCHEDULE, grace=3.0, pod=name, unschedulable=True)
 
 
-def _container(status: Object, pod: str, pull: str, before: Restarts) -> Iterator[PodState]:
-    """What one container's status says; nothing if it runs and is ready, or ended well. pull: what the last event says of its image."""
-    name, restarts = status["name"], int(status.get("restartCount", 0))
-    waiting = (status.get("state") or {}).get("waiting")
+def _container(status: Object, of: Object, events: Events, before: Restarts) -> Iterator[PodState]:
+    """What one container's status says; nothing if it runs and is ready, or ended well. of: its pod."""
+    name, pod, restarts = status["name"], of["metadata"]["name"], int(status.get("restartCount", 0))
     ended = (status.get("state") or {}).get("terminated")
     last = (status.get("lastState") or {}).get("terminated") or {}
-    if waiting:
-        yield _waiting(waiting, last, PodState("waiting", pod=pod, container=name, restarted=restarts > 0), status, pull)
+    if (status.get("state") or {}).get("waiting"):
+        base = PodState("waiting", pod=pod, container=name, restarted=restarts > 0)
+        pulling = events.when(of, "Pulling", name) > max(events.when(of, "Failed", name), _started(status))
+        # older kubelets tell only in an event why an image was not pulled
+        yield _waiting(status, base, events.last(of, "Failed", container=name), pulling=pulling)
     elif ended and ended.get("exitCode") != 0:
         told = _exit(ended)
         if restarts > before.get((pod, name), 0):
@@ -117,7 +118,9 @@ def _container(status: Object, pod: str, pull: str, before: Restarts) -> Iterato
             yield PodState("waiting", f"container {name} starting{why}", pod=pod, container=name, restarted=True, crashed=True)
 
 
-def _waiting(waiting: Object, last: Object, base: PodState, status: Object, pull: str) -> PodState:
+def _waiting(status: Object, base: PodState, refused: str, *, pulling: bool) -> PodState:
+    """pulling: its image is being pulled now, whatever the status says of the time before. refused: why it was not, the last time."""
+    waiting, last = status["state"]["waiting"], (status.get("lastState") or {}).get("terminated") or {}
     reason, message = str(waiting.get("reason", "")), str(waiting.get("message", "")).strip()
 
     def failed(told: str, next_step: str, grace: float = 0.0) -> PodState:
@@ -127,16 +130,20 @@ def _waiting(waiting: Object, last: Object, base: PodState, status: Object, pull
         crash = failed(f"CrashLoopBackOff: {_exit(last)}, restarted {status.get('restartCount', 0)} times", _after(last))
         return replace(crash, restarted=True, crashed=True)
     if reason in ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed"):
-        why = message if "rpc error" in message or not pull else f"{message} {pull}"
+        why = message if "rpc error" in message or not refused else f"{message} {refused}"
+        told = f"{reason}: {why or status.get('image')}"
+        if pulling:
+            return failed(f"pulling image again, after {told}", _IMAGE, math.inf)
         final = any(word in why.lower() for word in _FINAL_PULL)
-        return failed(f"{reason}: {why or status.get('image')}", _IMAGE, 0.0 if final else _REGISTRY_AWAY)
+        return failed(told, _IMAGE, 0.0 if final else _REGISTRY_AWAY)
     if reason in ("InvalidImageName", "ErrImageNeverPull", "ImageInspectError"):
         return failed(f"{reason}: {message or status.get('image')}", _IMAGE)
     if reason == "CreateContainerConfigError":
         return failed(f"{reason}: {message}", _CONFIG, 1.0)
     if reason in ("CreateContainerError", "RunContainerError", "PreStartHookError", "PostStartHookError"):
         return failed(f"{reason}: {message}", "Correct command, securityContext or mounts of this container.", 1.0)
-    return PodState("waiting", _STARTING.get(reason, reason), pod=base.pod, container=base.container)
+    told = "pulling image" if pulling and reason in _STARTING else _STARTING.get(reason, reason)
+    return PodState("waiting", told, pod=base.pod, container=base.container)
 
 
 def _exit(ended: Object) -> str:
@@ -167,7 +174,7 @@ def _after(ended: Object) -> str:
 
 def blocked(pod: Object, events: Events) -> PodState | None:
     """Why containers are not even created: volumes or the sandbox. Only events say so; what came before a pull or a start is over."""
-    name, since = pod["metadata"]["name"], max(_last_start(pod), events.pulled(pod))
+    name, since = pod["metadata"]["name"], max(_last_start(pod), events.when(pod, "Pulling"))
     if message := events.last(pod, "FailedMount", "FailedAttachVolume", since=since):
         state = PodState("failed", f"FailedMount: {message}", pod=name)
         if "not found" in message or "references non-existent" in message:
@@ -188,7 +195,11 @@ def backed_off(pod: Object, events: Events) -> bool:
 
 def _last_start(pod: Object) -> str:
     """When a container of the pod last started; empty if none has."""
-    states = [state for one in _containers(pod) for which in ("state", "lastState") for state in (one.get(which) or {}).values()]
+    return max(map(_started, _containers(pod)), default="")
+
+
+def _started(container: Object) -> str:
+    states = [state for which in ("state", "lastState") for state in (container.get(which) or {}).values()]
     return max((str(state["startedAt"]) for state in states if state.get("startedAt")), default="")
 
 

@@ -86,16 +86,16 @@ def test_a_registry_that_is_away_for_a_while(base, seen, unknown_image, registry
 @pytest.fixture
 def registry_hangs(registry):
     """It takes no step from now on, for a while."""
-    _, pid = registry
-    again = threading.Timer(HANGS_SECONDS, os.kill, [pid, signal.SIGCONT])
+    pid_file, _ = registry
+    again = threading.Timer(HANGS_SECONDS, lambda: os.kill(process.pid_of(pid_file), signal.SIGCONT))
 
     def hang():
-        os.kill(pid, signal.SIGSTOP)
+        os.kill(process.pid_of(pid_file), signal.SIGSTOP)
         again.start()
 
     yield hang
     again.cancel()
-    os.kill(pid, signal.SIGCONT)
+    os.kill(process.pid_of(pid_file), signal.SIGCONT)
 
 
 @pytest.fixture
@@ -134,4 +134,17 @@ def test_an_image_that_takes_its_time_after_a_volume_that_came_late(base, seen, 
     assert "Deployment web recovered by itself" in told and "FailedMount" in told, told
     assert seconds > HANGS_SECONDS - 1
     seen(f"a volume that is late, then an image whose pull takes {HANGS_SECONDS} s (no fault)", told[:200], seconds, 150, "the new release")
+    base.deploy()
+
+
+def test_a_pull_that_takes_its_time_after_one_that_failed(base, seen, unknown_image, registry_ends, registry_hangs):
+    """While an image is pulled again, the kubelet goes on saying that the pull before failed."""
+    small = base.small()
+    small.one["image"] = unknown_image
+    registry_ends()
+    threading.Timer(AWAY_SECONDS + 0.5, registry_hangs).start()
+    outcome, seconds = run(base.cluster, "present", objects=small.objects(base.cluster.namespace), wait_seconds=180.0)
+    assert [finding.verdict for finding in outcome.findings if finding.verdict != "warn"] == ["pass", "pass"], outcome.findings
+    assert seconds > AWAY_SECONDS + HANGS_SECONDS
+    seen(f"registry away for {AWAY_SECONDS} s, and then slow for {HANGS_SECONDS} s (no fault)", "ready", seconds, 180, "the new release")
     base.deploy()

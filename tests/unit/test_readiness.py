@@ -1,5 +1,7 @@
 """The failure detector: what kubelet, scheduler and controllers say, turned into ready, waiting or failed with a reason."""
 
+import math
+
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _readiness as r
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import Events
@@ -23,8 +25,8 @@ def ready_pod(name="web-1"):
     return pod(name, phase="Running", conditions=conditions, containerStatuses=[{"name": "web", "ready": True, "state": {"running": {}}}])
 
 
-def event(about, reason, message, time=""):
-    about = {"uid": about["metadata"]["uid"]}
+def event(about, reason, message, time="", container=None):
+    about = {"uid": about["metadata"]["uid"], **({"fieldPath": f"spec.containers{{{container}}}"} if container else {})}
     return {"metadata": {}, "reason": reason, "message": message, "involvedObject": about, "lastTimestamp": time}
 
 
@@ -175,12 +177,45 @@ def test_what_held_a_pod_up_before_its_image_was_pulled_is_over(message):
     creating = waiting("ContainerCreating")
 
     def judged(time):
-        pulls = event(creating, "Pulling", f'Pulling image "{DIGEST}"', "2026-11-27T02:00:05Z")
+        pulls = event(creating, "Pulling", f'Pulling image "{DIGEST}"', "2026-11-27T02:00:05Z", "web")
         state = judge(deployment(), creating, events=[event(creating, "FailedMount", message, time), pulls])
         return state.status, state.reason
 
     assert judged("2026-11-27T02:00:05Z") == ("waiting", "pulling image")
     assert judged("2026-11-27T02:00:09Z") == ("failed", f"pod web-1: FailedMount: {message}")
+
+
+@pytest.mark.parametrize(
+    ("pulled", "container", "grace"),
+    [("02:00:16Z", "web", math.inf), ("02:00:06Z", "web", 45.0), ("02:00:16Z", "helper", 45.0)],
+    ids=["again", "the one that failed", "another container's"],
+)
+def test_while_an_image_is_pulled_again_its_pod_has_not_failed(pulled, container, grace):
+    """Seen: a registry was away, and then slow; the kubelet goes on saying ImagePullBackOff, until the pull ends."""
+    refused = waiting("ImagePullBackOff", "rpc error: connection refused")
+    events = [
+        event(refused, "Failed", "connection refused", "2026-11-28T02:00:06Z", "web"),
+        event(refused, "Pulling", f'Pulling image "{DIGEST}"', f"2026-11-28T{pulled}", container),
+    ]
+    state = judge(deployment(), refused, events=events)
+    assert (state.status, state.grace) == ("failed", grace)
+    assert ("pulling image again, after ImagePullBackOff" in state.reason) == (grace == math.inf)
+
+
+def test_a_pull_without_end_is_told_by_the_deployments_deadline():
+    refused = waiting("ImagePullBackOff", "rpc error: connection refused")
+    late = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
+    pulls = event(refused, "Pulling", "Pulling image", "2026-11-28T02:00:16Z", "web")
+    state = judge(deployment(conditions=late), refused, events=[pulls])
+    assert (state.status, state.grace) == ("failed", 0.0)
+    assert "no progress within 600 s; pod web-1: container web: pulling image again" in state.reason
+
+
+def test_a_pod_whose_pull_goes_on_hides_no_other_that_failed():
+    refused, crashed = waiting("ImagePullBackOff", "rpc error: connection refused"), waiting("CrashLoopBackOff", last={"exitCode": 1})
+    crashed["metadata"] |= {"name": "web-2", "uid": "uid-web-2"}
+    state = judge(deployment(), refused, crashed, events=[event(refused, "Pulling", "Pulling image", "2026-11-28T02:00:16Z", "web")])
+    assert (state.pod, state.grace) == ("web-2", 0.0)
 
 
 def made(when):
@@ -399,7 +434,7 @@ def test_a_stateful_set_that_keeps_old_pods_is_never_ready(strategy, words):
 
 def test_the_event_tells_why_an_image_is_not_pulled_where_the_status_does_not():
     broken = waiting("ImagePullBackOff", "Back-off pulling image")
-    state = judge(deployment(), broken, events=[event(broken, "Failed", "manifest unknown")])
+    state = judge(deployment(), broken, events=[event(broken, "Failed", "manifest unknown", container="web")])
     assert (state.status, state.grace) == ("failed", 0.0)
     assert "manifest unknown" in state.reason
 
