@@ -24,7 +24,9 @@ options:
     type: str
     default: hsc-jit
   node_scale_up_seconds:
-    description: Seconds that a node autoscaler of the cluster may take to add a node for a pod without place; 0 if it has none.
+    description:
+      - Seconds that a node autoscaler of the cluster may take to add a node for a pod without place, and the node until network and storage
+        serve its first pods; 0 if it has none.
     type: float
     default: 0
 """

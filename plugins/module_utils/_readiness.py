@@ -44,7 +44,8 @@ class State:
 class World:
     """What is in the namespace beside the object itself, as the API server lists it. events: of the two lists of ``_readiness_events``.
 
-    restarts: of each container (by pod and name) when the wait began. node_scale_up_seconds: for which a pod may have no place.
+    restarts: of each container (by pod and name) when the wait began. node_scale_up_seconds: for which a pod may have no
+    place, or its node not be ready for it.
     """
 
     pods: Sequence[Object] = ()
@@ -64,7 +65,8 @@ class World:
 
     def pod_state(self, pod: Object) -> PodState:
         state = pod_state(pod, self.told, self.restarts)
-        return replace(state, grace=max(state.grace, self.node_scale_up_seconds)) if state.unschedulable else state
+        new_node = state.unschedulable or state.late
+        return replace(state, grace=max(state.grace, self.node_scale_up_seconds)) if new_node else state
 
     @cached_property
     def told(self) -> Events:

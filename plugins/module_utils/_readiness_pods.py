@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -20,8 +21,8 @@ Restarts = Mapping[tuple[str, str], int]  # of (pod, container)
 class PodState:
     """grace: seconds for which a failure must hold. restarted: the log that tells why is the previous container's.
 
-    unschedulable: no node has room for it, which may change when others leave. crashed: its program ended badly by itself. late: only the
-    kubelet is not ready yet, on which no word is lost where it passes.
+    unschedulable: no node has room for it, which may change when others leave. crashed: its program ended badly by itself. late: its node
+    is not ready for it: the kubelet is busy, or of a new node the network or a storage driver begins after the first pods.
     """
 
     status: Literal["ready", "waiting", "failed"]
@@ -39,15 +40,16 @@ class PodState:
 _FINAL_PULL = ("not found", "manifest unknown", "unauthorized", "denied", "no match for platform", "invalid reference")
 # Seconds for which a registry may be away: the kubelet tries again after 10 and after 30.
 _REGISTRY_AWAY = 45.0
-# Seconds for which a volume may refuse itself: a kubelet that asks for a claim before the node authorizer knows the pod waits 16.
-_VOLUME_LATE = 45.0
-# What the kubelet says of a volume while it is itself not ready for it: a busy one, or one that was started again.
-_KUBELET_LATE = ("failed to sync", "not registered")
+# Seconds for which a volume or a node may be late: a kubelet that asks for a claim before the node authorizer knows the pod waits 16.
+_LATE = 45.0
+_MISSING = re.compile(r'(secret|configmap)s? "(?!kube-root-ca.crt")[^"]*" not found|references non-existent')
+# What the kubelet says of a volume while its node is not ready for it, or the namespace is so new that it has no kube-root-ca.crt.
+_NODE_LATE = ("failed to sync", "not registered", "list of registered CSI drivers", 'configmap "kube-root-ca.crt" not found')
 # Reasons of a container that waits without having failed.
 _STARTING = {"ContainerCreating": "pulling image or mounting volumes", "PodInitializing": "waits for its init containers"}
 _IMAGE = "Check release_images: does the registry have this digest, and may the node pull it?"
 _CONFIG = "Make the missing Secret, ConfigMap or key, then run again."
-_KUBELET = "Look at the load of the pod's node, and at its kubelet's log."
+_NODE = "Look at the pod's node: its load, its kubelet's log, and its network and storage pods in kube-system."
 _CRASH = "Read the log; put the previous release back, or correct the cause and run again."
 _MEMORY = "Raise limits.memory of this workload in rollout_resources, or find the leak."
 _SIDECAR = "Make the helper a sidecar (an init container with restartPolicy Always), or let it end when the work is done."
@@ -176,14 +178,12 @@ def blocked(pod: Object, events: Events) -> PodState | None:
     """Why containers are not even created: volumes or the sandbox. Only events say so; what came before a pull or a start is over."""
     name, since = pod["metadata"]["name"], max(_last_start(pod), events.when(pod, "Pulling"))
     if message := events.last(pod, "FailedMount", "FailedAttachVolume", since=since):
-        state = PodState("failed", f"FailedMount: {message}", pod=name)
-        if "not found" in message or "references non-existent" in message:
+        state = PodState("failed", f"FailedMount: {message}", "Check the volume.", _LATE, name)
+        if _MISSING.search(message):
             return replace(state, next_step=_CONFIG, grace=1.0)
-        if any(words in message for words in _KUBELET_LATE):
-            return replace(state, next_step=_KUBELET, grace=_VOLUME_LATE, late=True)
-        return replace(state, next_step="Check the volume.", grace=_VOLUME_LATE)
+        return replace(state, next_step=_NODE, late=True) if any(words in message for words in _NODE_LATE) else state
     if message := events.last(pod, "FailedCreatePodSandBox", since=since):
-        return PodState("failed", f"FailedCreatePodSandBox: {message}", "Check the node's network plugin and runtime.", 10.0, name)
+        return PodState("failed", f"FailedCreatePodSandBox: {message}", _NODE, _LATE, name, late=True)
     return None
 
 

@@ -22,6 +22,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem,
 
 _TICK_SECONDS = 0.5  # graces and the end of the wait are looked at so often, whether something changed or not
 _LOG_LINES = 10
+_MOMENT_SECONDS = 5.0  # a node that was late for so long is not worth a warning
 _LOOK = "Look at its events, if that comes again."
 _ALSO: Mapping[Hashable, tuple[str, str, Mapping[str, str]]] = {
     "pods": ("/api/v1", "pods", {}),
@@ -35,13 +36,14 @@ _ALSO: Mapping[Hashable, tuple[str, str, Mapping[str, str]]] = {
 class _Seen:
     """What was seen of one object during the wait.
 
-    said: the progress last told. reason: why it is bad, where that is worth a word once it is over. bad_since: when, by next step, for each
-    has a grace of its own. healed: what was bad for less than its grace. crash, log: why it crashed, and what it logged: a Job's pod is
-    removed the moment the Job fails.
+    said: the progress last told. reason: why it is or was bad; late: because of its node alone. bad_since: when, by next step, for each has
+    a grace of its own. healed: what was bad for less than its grace. crash, log: why it crashed, and what it logged: a Job's pod is removed
+    the moment the Job fails.
     """
 
     said: tuple[int, int, str] | None = None
     reason: str = ""
+    late: bool = False
     bad_since: dict[str, float] = field(default_factory=dict)
     healed: str = ""
     crash: str = ""
@@ -143,13 +145,13 @@ class Watch:
         """A failure counts once it has held for its grace."""
         seen = self.seen[name]
         if state.status != "failed":
-            if seen.reason:
-                seen.healed = f"{seen.reason}, for {now - min(seen.bad_since.values()):.0f} s"
-            seen.reason = ""
+            lasted = now - min(seen.bad_since.values(), default=now)
+            if seen.bad_since and (lasted > _MOMENT_SECONDS or not seen.late):
+                seen.healed = f"{seen.reason}, for {lasted:.0f} s"
             seen.bad_since.clear()
             return False
-        if not state.late:
-            seen.reason = state.reason
+        if not (state.late and seen.bad_since):
+            seen.reason, seen.late = state.reason, state.late
         return now - seen.bad_since.setdefault(state.next_step, now) >= state.grace
 
     def _tell(self, states: Mapping[str, State]) -> None:

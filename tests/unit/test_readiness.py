@@ -151,9 +151,30 @@ def test_a_kubelet_that_is_late_itself_has_its_time():
     state = judge(deployment(), creating, events=[event(creating, "FailedMount", KUBELET_LATE)])
     assert (state.status, state.grace, state.late) == ("failed", 45.0, True)
     assert "kubelet" in state.next_step
+    assert judge(deployment(), creating, events=[event(creating, "FailedMount", KUBELET_LATE)], node_scale_up_seconds=180).grace == 180
     missing = f'[{KUBELET_LATE}, secret "tls" not found]'
     state = judge(deployment(), creating, events=[event(creating, "FailedMount", missing)])
     assert (state.status, state.grace, state.late) == ("failed", 1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        (
+            "FailedMount",
+            'MountDevice failed for volume "pvc-1" : driver name efs.csi.aws.com not found in the list of registered CSI drivers',
+        ),
+        ("FailedMount", 'MountVolume.SetUp failed for volume "kube-api-access-x2v" : configmap "kube-root-ca.crt" not found'),
+        ("FailedCreatePodSandBox", "failed to setup network for sandbox: failed to assign an IP address to container"),
+    ],
+    ids=["storage driver", "new namespace", "network"],
+)
+def test_a_node_that_is_so_new_that_it_cannot_carry_pods_has_its_time(reason, message):
+    """Told of nodes that an autoscaler added: the first pods come before the storage driver and the network, for 10 to 90 s."""
+    creating = waiting("ContainerCreating")
+    states = [judge(deployment(), creating, events=[event(creating, reason, message)], node_scale_up_seconds=n) for n in (0, 180)]
+    assert [(state.status, state.grace, state.late) for state in states] == [("failed", 45.0, True), ("failed", 180, True)]
+    assert f"{reason}: " in states[0].reason and "kube-system" in states[0].next_step
 
 
 HELD_UP = pytest.mark.parametrize("message", ['configmap "settings" not found', "rpc error: the volume's server is away", KUBELET_LATE])
