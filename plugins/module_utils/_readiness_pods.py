@@ -42,7 +42,9 @@ _FINAL_PULL = ("not found", "manifest unknown", "unauthorized", "denied", "no ma
 _REGISTRY_AWAY = 45.0
 # Seconds for which a volume or a node may be late: a kubelet that asks for a claim before the node authorizer knows the pod waits 16.
 _LATE = 45.0
-_MISSING = re.compile(r'(secret|configmap)s? "(?!kube-root-ca.crt")[^"]*" not found|references non-existent')
+_MISSING = re.compile(r'(secret|configmap)s? "(?!kube-root-ca\.crt")[^"]*" not found|references non-existent')
+# What the runtime says while its node is too busy: a call took too long, and the same container is wanted again before it has ended.
+_RUNTIME_LATE = ("context deadline exceeded", "DeadlineExceeded", "is reserved")
 # What the kubelet says of a volume while its node is not ready for it, or the namespace is so new that it has no kube-root-ca.crt.
 _NODE_LATE = ("failed to sync", "not registered", "list of registered CSI drivers", 'configmap "kube-root-ca.crt" not found')
 # Reasons of a container that waits without having failed.
@@ -70,8 +72,8 @@ def pod_state(pod: Object, events: Events, before: Restarts = MappingProxyType({
     if scheduling := _scheduling(pod):
         return scheduling
     states = [state for container in _containers(pod) for state in _container(container, pod, events, before)]
-    if failed := next((state for state in states if state.status == "failed"), None):
-        return failed
+    if failed := [state for state in states if state.status == "failed"]:
+        return min(failed, key=lambda state: state.grace)
     if waits := next(iter(states), None):
         return blocked(pod, events) or waits
     if status.get("phase") == "Failed":
@@ -142,6 +144,8 @@ def _waiting(status: Object, base: PodState, refused: str, *, pulling: bool) -> 
         return failed(f"{reason}: {message or status.get('image')}", _IMAGE)
     if reason == "CreateContainerConfigError":
         return failed(f"{reason}: {message}", _CONFIG, 1.0)
+    if reason in ("CreateContainerError", "RunContainerError") and any(words in message for words in _RUNTIME_LATE):
+        return replace(failed(f"{reason}: {message}", _NODE, _LATE), late=True)
     if reason in ("CreateContainerError", "RunContainerError", "PreStartHookError", "PostStartHookError"):
         return failed(f"{reason}: {message}", "Correct command, securityContext or mounts of this container.", 1.0)
     told = "pulling image" if pulling and reason in _STARTING else _STARTING.get(reason, reason)

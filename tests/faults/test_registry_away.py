@@ -14,6 +14,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_proc
 from ansible_collections.hsc.jit.plugins.module_utils._image_layer import Blob
 from ansible_collections.hsc.jit.plugins.module_utils._image_registry import MANIFEST, Registry
 from small_release import run
+from waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 AWAY_SECONDS = 20
@@ -126,8 +127,14 @@ def test_an_image_that_takes_its_time_after_a_volume_that_came_late(base, seen, 
     small, (volume, folder) = base.small(), late_volume
     small.pod["volumes"] = [volume]
     small.one.update(image=unknown_image, volumeMounts=[{"name": "late", "mountPath": "/late"}])
+
+    def comes_late():
+        refused = lambda event: "FailedMount" in event["reason"] and folder.name in event["message"]  # noqa: E731
+        until(lambda: any(map(refused, base.cluster.list(base.cluster.namespaced("events")))))
+        folder.mkdir()
+
     registry_hangs()
-    threading.Timer(4, folder.mkdir).start()
+    threading.Thread(target=comes_late).start()
     outcome, seconds = run(base.cluster, "present", objects=small.objects(base.cluster.namespace), wait_seconds=150.0)
     assert [finding.verdict for finding in outcome.findings if finding.verdict != "warn"] == ["pass", "pass"], outcome.findings
     (told,) = [finding.message for finding in outcome.findings if finding.verdict == "warn"]

@@ -177,6 +177,15 @@ def test_a_node_that_is_so_new_that_it_cannot_carry_pods_has_its_time(reason, me
     assert f"{reason}: " in states[0].reason and "kube-system" in states[0].next_step
 
 
+@pytest.mark.parametrize(
+    "message", ["context deadline exceeded", 'failed to reserve container name "web_0": name "web_0" is reserved for "818f"']
+)
+def test_a_runtime_that_is_too_busy_to_make_a_container_has_its_time(message):
+    state = judge(deployment(), waiting("CreateContainerError", message))
+    assert (state.status, state.grace, state.late) == ("failed", 45.0, True)
+    assert judge(deployment(), waiting("CreateContainerError", "no command specified")).grace == 1.0
+
+
 HELD_UP = pytest.mark.parametrize("message", ['configmap "settings" not found', "rpc error: the volume's server is away", KUBELET_LATE])
 
 
@@ -237,6 +246,14 @@ def test_a_pod_whose_pull_goes_on_hides_no_other_that_failed():
     crashed["metadata"] |= {"name": "web-2", "uid": "uid-web-2"}
     state = judge(deployment(), refused, crashed, events=[event(refused, "Pulling", "Pulling image", "2026-11-28T02:00:16Z", "web")])
     assert (state.pod, state.grace) == ("web-2", 0.0)
+
+
+def test_a_container_whose_pull_goes_on_hides_no_other_that_failed():
+    refused, crashed = waiting("ImagePullBackOff", "rpc error: connection refused"), waiting("CrashLoopBackOff", last={"exitCode": 1})
+    (helper,) = crashed["status"]["containerStatuses"]
+    refused["status"]["containerStatuses"].append({**helper, "name": "helper"})
+    state = judge(deployment(), refused, events=[event(refused, "Pulling", "Pulling image", "2026-11-28T02:00:16Z", "web")])
+    assert (state.container, state.grace) == ("helper", 0.0)
 
 
 def made(when):
