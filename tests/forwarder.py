@@ -26,7 +26,7 @@ def changed(kubeconfig, path, user=None, **cluster):
 
 
 class Forwarder:
-    """links: connections so far. ended: of them, those of which both sides are closed.
+    """links: connections so far. ended: of those that reached the target, how many have both sides closed.
 
     proxy: it is asked to CONNECT first (``asked`` is what it read last), says ``answer``, and leads to its target whatever it was asked
     for. tls: a context, where it speaks TLS itself.

@@ -89,17 +89,22 @@ class Applier:
             return problem
 
     def prepare(self, changes: Sequence[Change], values: Mapping[str, Mapping[str, str]]) -> list[Finding]:
-        """The namespace, and in it the secrets that everything else needs. RO-01 if the server refuses."""
+        """The namespace, and in it the secrets that everything else needs, of those that are planned. RO-01 if the server refuses."""
         findings = self._apply_wave([change.obj for change in changes if change.action != "delete" and change.obj["kind"] == "Namespace"])
+        planned = {change.obj["metadata"]["name"] for change in changes if change.obj["kind"] == "Secret"}
         if not findings:
-            for name, data in values.items():
-                self._write_secret(name, data)
-            self._generate_secret()
+            for name in planned & set(values):
+                self._write_secret(name, values[name])
+            if GENERATED_NAME in planned:
+                self._generate_secret()
         return findings
 
     def apply(self, changes: Sequence[Change]) -> list[Finding]:
-        """Wave after wave, the objects of one wave at once; then what is to go. Stops at the first wave with a refusal (RO-01)."""
-        wanted = [change.obj for change in changes if change.action != "delete" and change.obj["kind"] != "Namespace"]
+        """Wave after wave, the objects of one wave at once; then what is to go. Stops at the first wave with a refusal (RO-01).
+
+        What ``prepare`` brings is left out.
+        """
+        wanted = [change.obj for change in changes if change.action != "delete" and change.obj["kind"] not in ("Namespace", "Secret")]
         done = 0
         for wave in _objects.waves(wanted):
             if refused := self._apply_wave(wave) or self._not_served(wave):
@@ -136,15 +141,18 @@ class Applier:
         return [_plan.refusal(obj, answer) for obj, answer in zip(wave, answers, strict=True) if answer is not None]
 
     def _apply_one(self, obj: Object) -> ApiProblem | None:
+        """Its fields were validated by the dry run, which the server need not do twice, unless nobody could try it."""
+        strict = (obj["apiVersion"], obj["kind"]) in self.kinds.coming
         try:
-            self.live[_objects.key(obj)] = self.cluster.patch_apply(self.kinds.path(obj), obj, self.field_manager, self.force)
+            live = self.cluster.patch_apply(self.kinds.path(obj), obj, self.field_manager, self.force, strict=strict)
         except ApiProblem as problem:
             return problem
+        self.live[_objects.key(obj)] = live
         return None
 
     def replace_stuck_pods(self, objects: Sequence[Object]) -> list[str]:
         """Delete pods of StatefulSets that are not ready and not of the wanted revision: the controller would wait for them for ever."""
-        sets = [self._observed(obj["metadata"]["name"]) for obj in objects if obj["kind"] == "StatefulSet"]
+        sets = [self._observed(obj["metadata"]["name"]) for obj in objects if obj["kind"] == "StatefulSet" and self._rolls(obj)]
         revisions = [(one, revision) for one in sets if (revision := (one.get("status") or {}).get("updateRevision"))]
         pods = _objects.by_owner(self.cluster.list(self.cluster.namespaced("pods")) if revisions else [])
         stuck = [
@@ -156,6 +164,13 @@ class Applier:
         for name in stuck:
             self.cluster.delete(f"{self.cluster.namespaced('pods')}/{name}")
         return stuck
+
+    def _rolls(self, stateful_set: Object) -> bool:
+        """Whether it may have pods of an old revision, as far as is known without a request."""
+        live = self.live.get(_objects.key(stateful_set)) or {"metadata": {}}
+        status = live.get("status") or {}
+        seen = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 1)
+        return not seen or status.get("updatedReplicas", 0) < status.get("replicas", 0)
 
     def _observed(self, name: str) -> dict[str, Any]:
         """The StatefulSet once its controller has seen its newest template; before, its status names the revision that is to go."""
@@ -209,12 +224,12 @@ def read_releases(cluster: Cluster) -> list[_record.Release]:
 
 
 def write_release(cluster: Cluster, release: _record.Release, releases: Sequence[_record.Release]) -> None:
-    """Create or replace the record; a record keeps no managed fields worth merging, so it is written whole."""
-    path, body = cluster.namespaced("configmaps"), _record.as_config_map(release)
+    """Create the record. Of one that is there already only what is told of the release can be new: its objects stay what they were."""
+    path = cluster.namespaced("configmaps")
     if any(known.number == release.number for known in releases):
-        cluster.replace(f"{path}/{body['metadata']['name']}", body)
+        cluster.patch_merge(f"{path}/{_record.PREFIX}{release.number}", {"data": _record.as_data(release)})
     else:
-        cluster.create(path, body)
+        cluster.create(path, _record.as_config_map(release))
 
 
 def forget_releases(cluster: Cluster, releases: Sequence[_record.Release]) -> None:

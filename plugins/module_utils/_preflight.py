@@ -197,7 +197,7 @@ def _pf03(one: Look) -> list[Finding]:
         except Problem as unserved:
             refused.append(_preflight_dry_run.Refused(title(obj), obj, unserved))
             continue
-        trials[number] = partial(cluster.patch_apply, path, body, asked.field_manager, asked.force_conflicts, True)
+        trials[number] = partial(cluster.patch_apply, path, body, asked.field_manager, asked.force_conflicts, dry_run=True)
         for workload in workloads([obj] if one.namespace_exists else []):
             where = cluster.namespaced("pods", namespace=obj["metadata"].get("namespace"))
             pods[number] = partial(cluster.create, where, _preflight_dry_run.pod_of(workload), dryRun="All", fieldValidation="Strict")

@@ -2,13 +2,11 @@
 # Apache License 2.0 (see LICENSE)
 """The one failure detector: is this object ready, does it still wait, or has it failed, and why? Pure: dicts in, State out.
 
-A failed State carries grace seconds: how long it must hold before it is believed, because some faults heal by themselves; without end
-while what failed is being tried again.
+A failed State has grace: for how long it must hold before it is believed, as some faults heal; without end while it is tried again.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +15,7 @@ from typing import Any, Literal
 from ansible_collections.hsc.jit.plugins.module_utils import _owners
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, by_owner, may_go_first
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import Events
-from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import PodState, Restarts, kept_open, pod_state
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import AWAY_SECONDS, PodState, Restarts, kept_open, pod_state
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class State:
 class World:
     """What is in the namespace beside the object itself, as the API server lists it. events: of the two lists of ``_readiness_events``.
 
-    restarts: of each container (by pod and name) when the wait began. node_scale_up_seconds: for which a pod may have no
-    place, or its node not be ready for it.
+    restarts, deadlines: of each container (by pod and name), and which had passed, when the wait began. node_scale_up_seconds: for which
+    a pod may have no place, or its node not be ready for it.
     """
 
     pods: Sequence[Object] = ()
@@ -53,6 +51,7 @@ class World:
     events: Sequence[Object] = ()
     claims_used: frozenset[str] = field(default_factory=frozenset)
     restarts: Restarts = field(default_factory=dict)
+    deadlines: frozenset[str] = field(default_factory=frozenset)
     node_scale_up_seconds: float = 0.0
 
     def owned(self, owner: Object) -> list[Object]:
@@ -168,11 +167,17 @@ def _deployment(obj: Object, world: World) -> State:
     if obj["spec"].get("paused"):
         return State("failed", f"spec.paused{_by(obj, 'spec.paused')} holds its new pods back", _RESUME, available, total, grace=1.0)
     state = _of_replaced(pods, world, available, total, "old pods are still ending" if updated >= total else "pods are being made")
-    progress = _condition(obj, "Progressing")
-    if progress.get("reason") == "ProgressDeadlineExceeded" and (state.status != "failed" or state.grace == math.inf):
+    if (passed := passed_deadline(obj)) and passed not in world.deadlines:
         reason = f"no progress within {obj['spec'].get('progressDeadlineSeconds', 600)} s; {state.reason}"
-        return State("failed", reason, "Look at the pod's events and log.", available, total, 0.0, state.pod, state.container)
+        step, grace = state.next_step or "Look at the pod's events and log.", min(state.grace, world.node_scale_up_seconds)
+        return replace(state, status="failed", reason=reason, next_step=step, grace=grace)
     return state
+
+
+def passed_deadline(obj: Object) -> str:
+    """Of whom and when the progress deadline passed, as its controller says; empty if it has not."""
+    progress = _condition(obj, "Progressing")
+    return f"{obj['metadata']['uid']} {progress.get('lastUpdateTime')}" if progress.get("reason") == "ProgressDeadlineExceeded" else ""
 
 
 def _stateful_set(obj: Object, world: World) -> State:
@@ -263,7 +268,7 @@ def _claim(obj: Object, world: World) -> State:
     if phase == "Lost":
         return State("failed", "its volume is lost", "Restore from a backup onto a new claim.")
     if message := world.told.last(obj, "ProvisioningFailed"):
-        grace = 3.0 if "not found" in message else _PROVISIONER_LATE
+        grace = 3.0 if "not found" in message else AWAY_SECONDS
         return State("failed", f"no volume can be made: {message}", "Check release_storage.class and the provisioner.", grace=grace)
     if obj["metadata"]["name"] not in world.claims_used:
         return State("ready", "bound when a pod first uses it", done=1)
@@ -282,8 +287,6 @@ _LOST_AGAIN = 3  # so many pods that failed whole (evicted, refused by the node)
 _RESUME = "Take that field back (kubectl rollout resume, kubectl edit), then run again."
 # Seconds: what an old pod gave back another workload may have taken, whose own old pod is about to end.
 _QUOTA_PASSED_ON = 15.0
-# Seconds for which a provisioner may refuse: its calls end with DeadlineExceeded where the storage takes its time, and are repeated.
-_PROVISIONER_LATE = 45.0
 _QUOTA = "Raise the quota or correct what the admission message names, then run again."
 _JUDGES = {
     "Deployment": _deployment,

@@ -38,10 +38,9 @@ class PodState:
 
 
 _FINAL_PULL = ("not found", "manifest unknown", "unauthorized", "denied", "no match for platform", "invalid reference")
-# Seconds for which a registry may be away: the kubelet tries again after 10 and after 30.
-_REGISTRY_AWAY = 45.0
-# Seconds for which a volume or a node may be late: a kubelet that asks for a claim before the node authorizer knows the pod waits 16.
-_LATE = 45.0
+# For which what a pod needs may be away: a registry (the kubelet tries again after 10 s and after 30), its volume (a kubelet that asks for
+# a claim before the node authorizer knows the pod waits 16 s; a provisioner's calls end with DeadlineExceeded and are repeated), its node.
+AWAY_SECONDS = 45.0
 _MISSING = re.compile(r'(secret|configmap)s? "(?!kube-root-ca\.crt")[^"]*" not found|references non-existent')
 # What the runtime says while its node is too busy: a call took too long, and the same container is wanted again before it has ended.
 _RUNTIME_LATE = ("context deadline exceeded", "DeadlineExceeded", "is reserved")
@@ -139,13 +138,13 @@ def _waiting(status: Object, base: PodState, refused: str, *, pulling: bool) -> 
         if pulling:
             return failed(f"pulling image again, after {told}", _IMAGE, math.inf)
         final = any(word in why.lower() for word in _FINAL_PULL)
-        return failed(told, _IMAGE, 0.0 if final else _REGISTRY_AWAY)
+        return failed(told, _IMAGE, 0.0 if final else AWAY_SECONDS)
     if reason in ("InvalidImageName", "ErrImageNeverPull", "ImageInspectError"):
         return failed(f"{reason}: {message or status.get('image')}", _IMAGE)
     if reason == "CreateContainerConfigError":
         return failed(f"{reason}: {message}", _CONFIG, 1.0)
     if reason in ("CreateContainerError", "RunContainerError") and any(words in message for words in _RUNTIME_LATE):
-        return replace(failed(f"{reason}: {message}", _NODE, _LATE), late=True)
+        return replace(failed(f"{reason}: {message}", _NODE, AWAY_SECONDS), late=True)
     if reason in ("CreateContainerError", "RunContainerError", "PreStartHookError", "PostStartHookError"):
         return failed(f"{reason}: {message}", "Correct command, securityContext or mounts of this container.", 1.0)
     told = "pulling image" if pulling and reason in _STARTING else _STARTING.get(reason, reason)
@@ -182,12 +181,12 @@ def blocked(pod: Object, events: Events) -> PodState | None:
     """Why containers are not even created: volumes or the sandbox. Only events say so; what came before a pull or a start is over."""
     name, since = pod["metadata"]["name"], max(_last_start(pod), events.when(pod, "Pulling"))
     if message := events.last(pod, "FailedMount", "FailedAttachVolume", since=since):
-        state = PodState("failed", f"FailedMount: {message}", "Check the volume.", _LATE, name)
+        state = PodState("failed", f"FailedMount: {message}", "Check the volume.", AWAY_SECONDS, name)
         if _MISSING.search(message):
             return replace(state, next_step=_CONFIG, grace=1.0)
         return replace(state, next_step=_NODE, late=True) if any(words in message for words in _NODE_LATE) else state
     if message := events.last(pod, "FailedCreatePodSandBox", since=since):
-        return PodState("failed", f"FailedCreatePodSandBox: {message}", _NODE, _LATE, name, late=True)
+        return PodState("failed", f"FailedCreatePodSandBox: {message}", _NODE, AWAY_SECONDS, name, late=True)
     return None
 
 

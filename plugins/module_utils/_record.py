@@ -64,17 +64,22 @@ def set_digest(objects: Sequence[Object]) -> str:
     return digest(sorted(digest(obj) for obj in without_secrets(objects)))[:32]
 
 
+def as_data(release: Release) -> dict[str, str]:
+    """What may change after the release was begun."""
+    return {
+        "release.json": json.dumps(release.as_dict(), sort_keys=True, indent=1),
+        "owned.json": json.dumps(dict(release.owned), sort_keys=True),
+    }
+
+
 def as_config_map(release: Release) -> dict[str, Any]:
     """The record. Objects are packed: a ConfigMap holds 1 MiB."""
-    packed = gzip.compress(json.dumps(without_secrets(release.objects), sort_keys=True).encode(), mtime=0)
+    packed = gzip.compress(json.dumps(without_secrets(release.objects), sort_keys=True).encode(), compresslevel=6, mtime=0)
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": f"{PREFIX}{release.number}", "labels": LABELS},
-        "data": {
-            "release.json": json.dumps(release.as_dict(), sort_keys=True, indent=1),
-            "owned.json": json.dumps(dict(release.owned), sort_keys=True),
-        },
+        "data": as_data(release),
         "binaryData": {"objects.json.gz": base64.b64encode(packed).decode()},
     }
 

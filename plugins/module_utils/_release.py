@@ -85,6 +85,7 @@ class Engine:
             findings = self._carry_out(changes, release, params["secrets"])
             if findings:
                 return self._outcome(changes, findings)
+        self.applier.replace_stuck_pods(wanted)
         _apply.retry_backed_off_pods(self.cluster)
         findings = [self._told(changes), *self._wait(wanted)]
         if not params["components"] and good(findings):
@@ -150,12 +151,11 @@ class Engine:
         return [*self.applier.secrets_to_write(values), *changes] if secrets is None else changes, findings
 
     def _carry_out(self, changes: Sequence[Change], release: Release, secrets: Mapping[str, Mapping[str, str]]) -> list[Finding]:
-        applied = [change for change in changes if change.obj["kind"] != "Secret"]
-        findings = self.applier.prepare(applied, secrets)
+        findings = self.applier.prepare(changes, secrets)
         if findings:
             return findings
         self._write(release)
-        return self.applier.apply(applied)
+        return self.applier.apply(changes)
 
     def _wait(self, objects: Sequence[Object]) -> list[Finding]:
         context = self.context

@@ -158,10 +158,11 @@ class Cluster:
         return {item["metadata"]["name"] for item in answer.get("items") or []}
 
     def patch_apply(
-        self, path: str, obj: Mapping[str, Any], field_manager: str, force: bool = False, dry_run: bool = False
+        self, path: str, obj: Mapping[str, Any], field_manager: str, force: bool = False, *, dry_run: bool = False, strict: bool = True
     ) -> dict[str, Any]:
-        """Server-side apply with strict field validation. ``path`` is the object's own."""
-        query = {"fieldManager": field_manager, "force": force, "fieldValidation": "Strict", "dryRun": "All" if dry_run else None}
+        """Server-side apply. ``path`` is the object's own. strict: refuse fields that the server does not know; else it drops them."""
+        validation, dry = "Strict" if strict else "Ignore", "All" if dry_run else None
+        query = {"fieldManager": field_manager, "force": force, "fieldValidation": validation, "dryRun": dry}
         return json.loads(self.request("PATCH", path, query, obj, content_type="application/apply-patch+yaml"))  # type: ignore[no-any-return]
 
     def patch_merge(self, path: str, changes: Mapping[str, Any], **query: Any) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class _Seen:
 class Watch:
     """Waits for ``objects`` of the namespace of ``cluster``. monotonic and open are arguments so that tests need no time.
 
-    restarts: of each container when the wait began. seen: of each object, by title.
+    restarts, deadlines: as World has them. seen: of each object, by title.
     """
 
     cluster: Cluster
@@ -63,6 +63,7 @@ class Watch:
     monotonic: Callable[[], float]
     open: Callable[[Cluster, Mapping[Hashable, Source]], Any] = field(default_factory=lambda: Mirror)
     restarts: dict[tuple[str, str], int] = field(default_factory=dict)
+    deadlines: frozenset[str] = field(default_factory=frozenset)
     seen: defaultdict[str, _Seen] = field(default_factory=lambda: defaultdict(_Seen))
 
     def wait(self, objects: Sequence[Object], seconds: float) -> list[Finding]:
@@ -75,6 +76,7 @@ class Watch:
         started = seen = self.monotonic()
         with self.open(self.cluster, self._sources(awaited)) as mirror:
             self.restarts = _restarts(mirror.objects("pods"))
+            self.deadlines = frozenset(filter(None, map(_readiness.passed_deadline, _live(mirror))))
             while True:
                 now = self.monotonic()
                 took = round(now - started, 1)
@@ -105,9 +107,10 @@ class Watch:
             [*mirror.objects("warnings"), *mirror.objects("pulls")],
             claims,
             self.restarts,
+            self.deadlines,
             self.cluster.node_scale_up_seconds,
         )
-        live = {key(item): item for kind in mirror.sources if isinstance(kind, tuple) for item in mirror.objects(kind)}
+        live = {key(item): item for item in _live(mirror)}
         states = {title(obj): _readiness.assess(live.get(key(obj)), world) for obj in awaited}
         self._tell(states)
         if failed := {name: state for name, state in states.items() if self._believed(name, state, now)}:
@@ -197,6 +200,11 @@ class Watch:
         except ApiProblem:
             return []  # there is none: the container never ran
         return text.splitlines()
+
+
+def _live(mirror: Any) -> list[Object]:
+    """Of the kinds that are waited for, every object of the namespace."""
+    return [item for kind in mirror.sources if isinstance(kind, tuple) for item in mirror.objects(kind)]
 
 
 def _warns(event: Object, pod: str) -> bool:

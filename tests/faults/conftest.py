@@ -1,5 +1,7 @@
 """The small release that is broken, and the table of what was seen: each fault, what was reported after how long, and the way back."""
 
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,33 @@ def quota(base):
 def cluster_has_one_node(base):
     if len(base.cluster.list("/api/v1/nodes")) > 1:
         pytest.skip("with several nodes the two pods find room on two of them")
+
+
+@pytest.fixture
+def node_files(base, kubeconfig):
+    """Where the local cluster keeps the files of its first node; the folder has the node's name."""
+    return Path(kubeconfig).parent / "nodes" / base.cluster.list("/api/v1/nodes")[0]["metadata"]["name"]
+
+
+@pytest.fixture
+def broken_for():
+    """broken_for(seconds, breaks, mends): a context whose function breaks something; it is mended later, and surely in the end."""
+
+    @contextmanager
+    def broken_for(seconds, breaks, mends):
+        again = threading.Timer(seconds, mends)
+
+        def now():
+            breaks()
+            again.start()
+
+        try:
+            yield now
+        finally:
+            again.cancel()
+            mends()
+
+    return broken_for
 
 
 @pytest.fixture

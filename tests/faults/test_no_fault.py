@@ -62,6 +62,47 @@ def test_what_was_missing_is_there_when_it_is_run_again(base, seen):
     base.deploy()
 
 
+DEPENDS = """
+import http.server, socket
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        try:
+            socket.create_connection(("catalogue", 8000), 0.5).close()
+        except OSError:
+            return self.send_error(503)
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("", 8000), Answer).serve_forever()
+"""
+
+
+def test_what_it_depends_on_is_back_when_it_is_run_again(base, seen):
+    """The Deployment's own word that it made no progress stays until it does, and is of the run before."""
+    path = base.cluster.namespaced("services")
+    base.cluster.create(path, {"metadata": {"name": "catalogue"}, "spec": {"selector": {"app": "none"}, "ports": [{"port": 8000}]}})
+    small = base.small()
+    small.web["spec"]["progressDeadlineSeconds"] = 5
+    small.one["command"] = python(DEPENDS)
+    outcome, _ = run(base.cluster, "present", objects=small.objects(base.cluster.namespace))
+    assert "no progress within 5 s" in outcome.findings[-1].message
+    base.cluster.patch_merge(f"{path}/catalogue", {"spec": {"selector": {"app": "store"}}})
+    seconds, _ = deployed(base, small)
+    seen("another service that is back when it is run again (no fault)", "ready", seconds, 30, "the new release")
+    base.cluster.delete(f"{path}/catalogue")
+    base.deploy()
+
+
+def test_a_store_that_is_never_ready_is_corrected_by_the_next_release(base, seen):
+    """Its controller would wait for the pod of the bad revision for ever before it makes one of the good."""
+    small = base.small()
+    small.settings["data"]["ANSWER"] = "503"
+    outcome, _ = run(base.cluster, "present", objects=small.objects(base.cluster.namespace), wait_seconds=10.0)
+    assert any("StatefulSet store: 0 of 1 ready" in finding.message for finding in outcome.findings), outcome.findings
+    seconds, _ = deployed(base, base.small())
+    seen("a store that is never ready, then a release that corrects it (no fault)", "ready", seconds, 30, "the new release")
+
+
 def test_a_node_that_an_autoscaler_adds(base, seen, cluster_has_one_node, monkeypatch):
     """No pod of the release has a place until another one has gone: as if a node had come."""
     small, pods = base.small(), base.cluster.namespaced("pods")

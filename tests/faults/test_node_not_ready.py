@@ -1,8 +1,6 @@
 """The pods' node cannot carry them yet, as one that was just added: told where it lasts, and no reason to put back what then works."""
 
-import threading
 import uuid
-from pathlib import Path
 
 import pytest
 from small_release import run
@@ -13,23 +11,16 @@ LATE_SECONDS = 20
 
 
 @pytest.fixture
-def network(base, kubeconfig):
+def network(node_files, broken_for):
     """Breaks the network plugin of the local cluster's node now, for a while; pods that run have their addresses already."""
-    (node,) = [node["metadata"]["name"] for node in base.cluster.list("/api/v1/nodes")][:1]
-    found = [*(Path(kubeconfig).parent / f"nodes/{node}/etc-cni").rglob("*.conflist")]
+    found = [*(node_files / "etc-cni").rglob("*.conflist")]
     if not found:
         pytest.skip("the network plugin's configuration is not the local cluster's own")
     (settings,) = found
     good = settings.read_text()
-    again = threading.Timer(LATE_SECONDS, settings.write_text, [good])
-
-    def breaks():
-        settings.write_text(good.replace('"type": "', '"type": "late-', 1))
-        again.start()
-
-    yield breaks
-    again.cancel()
-    settings.write_text(good)
+    bad = good.replace('"type": "', '"type": "late-', 1)
+    with broken_for(LATE_SECONDS, lambda: settings.write_text(bad), lambda: settings.write_text(good)) as breaks:
+        yield breaks
 
 
 def test_a_network_that_comes_after_the_first_pods(base, seen, network):

@@ -55,20 +55,12 @@ def registry(kubeconfig):
 
 
 @pytest.fixture
-def registry_ends(kubeconfig, registry):
-    """End it now; it is started again after a while, and surely when the test is over."""
-    state, (pid_file, pid) = Path(kubeconfig).parent, registry
+def registry_ends(kubeconfig, registry, broken_for):
+    """End it now; it is started again after a while."""
+    log, (pid_file, pid) = Path(kubeconfig).parent / "log/registry.log", registry
     argv = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
-    begin = lambda: process.ensure(pid_file, argv, state / "log/registry.log")  # noqa: E731
-    again = threading.Timer(AWAY_SECONDS, begin)
-
-    def end():
-        process.end([pid])
-        again.start()
-
-    yield end
-    again.cancel()
-    begin()
+    with broken_for(AWAY_SECONDS, lambda: process.end([pid]), lambda: process.ensure(pid_file, argv, log)) as end:
+        yield end
 
 
 def test_a_registry_that_is_away_for_a_while(base, seen, unknown_image, registry_ends):
@@ -85,27 +77,24 @@ def test_a_registry_that_is_away_for_a_while(base, seen, unknown_image, registry
 
 
 @pytest.fixture
-def registry_hangs(registry):
+def registry_hangs(registry, broken_for):
     """It takes no step from now on, for a while."""
     pid_file, _ = registry
-    again = threading.Timer(HANGS_SECONDS, lambda: os.kill(process.pid_of(pid_file), signal.SIGCONT))
 
-    def hang():
-        os.kill(process.pid_of(pid_file), signal.SIGSTOP)
-        again.start()
+    def tell(sent):
+        if pid := process.pid_of(pid_file):
+            os.kill(pid, sent)
 
-    yield hang
-    again.cancel()
-    os.kill(process.pid_of(pid_file), signal.SIGCONT)
+    with broken_for(HANGS_SECONDS, lambda: tell(signal.SIGSTOP), lambda: tell(signal.SIGCONT)) as hang:
+        yield hang
 
 
 @pytest.fixture
-def late_volume(base, kubeconfig):
-    """A volume's name and claim, whose folder is not there yet; and what makes it."""
+def late_volume(base, node_files):
+    """A volume whose folder is not there yet, and the thread that makes it once the kubelet has missed it."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    (node,) = [node["metadata"]["name"] for node in base.cluster.list("/api/v1/nodes")][:1]
-    folder = Path(kubeconfig).parent / f"nodes/{node}/kubelet/{VOLUMES}/{name}"
-    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    folder = node_files / "kubelet" / VOLUMES / name
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node_files.name]}
     body = {"accessModes": ["ReadWriteMany"], "storageClassName": name}
     spec = {
         **body,
@@ -116,25 +105,31 @@ def late_volume(base, kubeconfig):
     base.cluster.create("/api/v1/persistentvolumes", {"metadata": {"name": name}, "spec": spec})
     claim = {"metadata": {"name": name}, "spec": {**body, "resources": {"requests": {"storage": "1Mi"}}}}
     base.cluster.create(base.cluster.namespaced("persistentvolumeclaims"), claim)
-    yield {"name": "late", "persistentVolumeClaim": {"claimName": name}}, folder
+
+    def missed(event):
+        return "FailedMount" in event["reason"] and name in event["message"]
+
+    def comes():
+        until(lambda: any(map(missed, base.cluster.list(base.cluster.namespaced("events")))))
+        folder.mkdir()
+
+    coming = threading.Thread(target=comes)
+    yield {"name": "late", "persistentVolumeClaim": {"claimName": name}}, coming
+    if coming.ident:
+        coming.join()
     base.cluster.delete(f"{base.cluster.namespaced('persistentvolumeclaims')}/{name}")
     base.cluster.delete(f"/api/v1/persistentvolumes/{name}")
-    folder.rmdir()
+    if folder.exists():
+        folder.rmdir()
 
 
 def test_an_image_that_takes_its_time_after_a_volume_that_came_late(base, seen, unknown_image, registry_hangs, late_volume):
-    """The word of the volume is an hour old in the end, and no reason to take the pull for a failure."""
-    small, (volume, folder) = base.small(), late_volume
+    """The kubelet's word of the volume stands there for an hour, and is no reason to take the pull for a failure."""
+    small, (volume, coming) = base.small(), late_volume
     small.pod["volumes"] = [volume]
     small.one.update(image=unknown_image, volumeMounts=[{"name": "late", "mountPath": "/late"}])
-
-    def comes_late():
-        refused = lambda event: "FailedMount" in event["reason"] and folder.name in event["message"]  # noqa: E731
-        until(lambda: any(map(refused, base.cluster.list(base.cluster.namespaced("events")))))
-        folder.mkdir()
-
     registry_hangs()
-    threading.Thread(target=comes_late).start()
+    coming.start()
     outcome, seconds = run(base.cluster, "present", objects=small.objects(base.cluster.namespace), wait_seconds=150.0)
     assert [finding.verdict for finding in outcome.findings if finding.verdict != "warn"] == ["pass", "pass"], outcome.findings
     (told,) = [finding.message for finding in outcome.findings if finding.verdict == "warn"]
