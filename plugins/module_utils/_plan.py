@@ -12,6 +12,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _objects
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._manifests import pod_template
 from ansible_collections.hsc.jit.plugins.module_utils._objects import HASH, NEVER_PRUNED, Object, title
+from ansible_collections.hsc.jit.plugins.module_utils._permissions import LEND, NOT_HELD
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
 
 Action = Literal["create", "update", "delete"]
@@ -73,6 +74,8 @@ def refusal(obj: Object, problem: ApiProblem) -> Finding:
     next_step = "Correct its template (roles/rollout/templates) or the variable behind it."
     if problem.status == 409:
         next_step = "Take the change that was made by hand into the release, or set release_force_conflicts to overwrite it."
+    elif NOT_HELD in problem.message:
+        next_step = LEND
     elif problem.status == 403:
         next_step = "Give the deployer that right, or raise the quota that the message names."
     elif (problem.status == 422 and "immutable" in problem.message.lower()) or "forbidden: updates to" in problem.message.lower():

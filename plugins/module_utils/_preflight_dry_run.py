@@ -13,6 +13,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._kinds import STAND_IN
 from ansible_collections.hsc.jit.plugins.module_utils._module import Problem
 from ansible_collections.hsc.jit.plugins.module_utils._objects import at, may_go_first, title
+from ansible_collections.hsc.jit.plugins.module_utils._permissions import LEND, NOT_HELD
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import Workload
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
 
@@ -91,7 +92,9 @@ def _finding(refused: Refused, namespace: str) -> Finding:
     if problem.status == 409:
         next_step = f"Another manager owns that field (`kubectl get {obj['kind'].lower()} {obj['metadata']['name']} -n {namespace} -o yaml "
         next_step += "--show-managed-fields`): take the change into the release, or set release_force_conflicts."
-    if problem.status == 403:
+    if NOT_HELD in problem.message:
+        next_step = LEND
+    elif problem.status == 403:
         next_step = "A quota or an admission rule of the namespace forbids it: raise it, or change what the object asks for."
     if refused.slower:
         next_step = "An old pod ends first, and gives its share of the quota back; raise the quota to have no pod less meanwhile."

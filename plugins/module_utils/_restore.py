@@ -55,7 +55,7 @@ def write_state(cluster: Cluster, state: State | None) -> None:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "labels": PART_OF}}
     body["data"] = {"restore.json": json.dumps(asdict(state), sort_keys=True)}
     if cluster.find(f"{path}/{NAME}"):
-        cluster.replace(f"{path}/{NAME}", body)
+        cluster.patch_merge(f"{path}/{NAME}", {"data": body["data"]})
     else:
         cluster.create(path, body)
 

@@ -49,6 +49,7 @@ def test_only_what_we_applied_is_pruned():
         (ApiProblem(422, "Invalid", "spec: Forbidden: updates to statefulset spec are forbidden"), "fail", "--cascade=orphan"),
         (ApiProblem(422, "Invalid", "spec.template: field is immutable"), "fail", "--cascade=orphan"),
         (ApiProblem(403, "Forbidden", "exceeded quota"), "fail", "quota"),
+        (ApiProblem(403, "Forbidden", "is attempting to grant RBAC permissions not currently held: nodes"), "fail", "escalate"),
         (ApiProblem(500, "", "failed to create typed patch object: .spec.x: field not declared in schema"), "fail", "template"),
         (ApiProblem(503, "ServiceUnavailable", "try later"), "error", "Run again"),
     ],

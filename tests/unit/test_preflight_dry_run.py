@@ -21,6 +21,7 @@ def test_where_objects_were_tried_without_their_namespace_is_said():
         (ApiProblem(409, "Conflict", 'conflict with "kubectl-edit": .data.a'), "fail", "release_force_conflicts"),
         (ApiProblem(403, "Forbidden", 'User "x" cannot patch resource "configmaps"'), "skipped", "PF-05"),
         (ApiProblem(403, "Forbidden", "exceeded quota: small"), "fail", "quota"),
+        (ApiProblem(403, "Forbidden", "is attempting to grant RBAC permissions not currently held: nodes"), "fail", "escalate"),
         (ApiProblem(0, "Unreachable", "no answer"), "error", "Run again"),
         (Problem("ConfigMap c: the API server serves no ConfigMap of v9.", "Install it."), "fail", "Install it"),
     ],

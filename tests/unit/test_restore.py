@@ -68,13 +68,11 @@ class Api(Cluster):
         return [{"metadata": {"name": path}} for path, one in self.objects.items() if one.get("spec", {}).get("replicas")]
 
     def patch_merge(self, path, changes, **query):
-        self.objects[path]["spec"].update(changes.get("spec", {}))
+        for part in set(changes) & {"spec", "data"}:
+            self.objects[path][part].update(changes[part])
 
     def create(self, path, obj, **query):
         self.objects[f"{path}/{obj['metadata']['name']}"] = obj
-
-    def replace(self, path, obj, **query):
-        self.objects[path] = obj
 
     def delete(self, path, propagation="Background", grace_seconds=None):
         return self.objects.pop(path, None) is not None
