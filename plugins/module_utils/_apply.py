@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""The one file that changes the cluster for a release: applies, prunes, makes secrets, writes records."""
+"""What changes the cluster for a release: applies, prunes, makes secrets, writes records."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from ansible_collections.hsc.jit.plugins.module_utils._manifests import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
 from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import PULLS, WARNINGS, Events
-from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import backed_off
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 
 GENERATED = ("redis-password", "postgres-password", "token-key")
@@ -150,38 +148,6 @@ class Applier:
         self.live[_objects.key(obj)] = live
         return None
 
-    def replace_stuck_pods(self, objects: Sequence[Object]) -> list[str]:
-        """Delete pods of StatefulSets that are not ready and not of the wanted revision: the controller would wait for them for ever."""
-        sets = [self._observed(obj["metadata"]["name"]) for obj in objects if obj["kind"] == "StatefulSet" and self._rolls(obj)]
-        revisions = [(one, revision) for one in sets if (revision := (one.get("status") or {}).get("updateRevision"))]
-        pods = _objects.by_owner(self.cluster.list(self.cluster.namespaced("pods")) if revisions else [])
-        stuck = [
-            pod["metadata"]["name"]
-            for one, revision in revisions
-            for pod in pods.get(one["metadata"]["uid"], [])
-            if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") != revision and not _objects.is_ready(pod)
-        ]
-        for name in stuck:
-            self.cluster.delete(f"{self.cluster.namespaced('pods')}/{name}")
-        return stuck
-
-    def _rolls(self, stateful_set: Object) -> bool:
-        """Whether it may have pods of an old revision, as far as is known without a request."""
-        live = self.live.get(_objects.key(stateful_set)) or {"metadata": {}}
-        status = live.get("status") or {}
-        seen = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 1)
-        return not seen or status.get("updatedReplicas", 0) < status.get("replicas", 0)
-
-    def _observed(self, name: str) -> dict[str, Any]:
-        """The StatefulSet once its controller has seen its newest template; before, its status names the revision that is to go."""
-        path = f"{self.cluster.namespaced('statefulsets', '/apis/apps/v1')}/{name}"
-        for _ in range(_LOOKS):
-            found = self.cluster.find(path) or {}
-            if int((found.get("status") or {}).get("observedGeneration", 0)) >= int((found.get("metadata") or {}).get("generation", 0)):
-                break
-            self.sleep(_LOOK_SECONDS)
-        return found
-
     def secrets_to_write(self, values: Mapping[str, Mapping[str, str]]) -> list[Change]:
         """Which Secrets would be made or changed. Values are compared here and go nowhere else."""
         changes = []
@@ -241,12 +207,3 @@ def restart(cluster: Cluster, path: str, moment: str) -> None:
     """New pods for the workload at ``path``. The release owns no such annotation, so the next deployment changes nothing of it."""
     template = {"metadata": {"annotations": {RESTARTED: moment}}}
     cluster.patch_merge(path, {"spec": {"template": template}}, fieldManager="hsc.jit-operate")
-
-
-def retry_backed_off_pods(cluster: Cluster) -> None:
-    """Delete our pods that failed and wait to be tried again: what this run corrects is then seen at once."""
-    pods = [pod for pod in cluster.list(cluster.namespaced("pods"), labelSelector=_discovery.OURS) if not _objects.is_ready(pod)]
-    events = Events(one for which in (WARNINGS, PULLS) if pods for one in cluster.list(cluster.namespaced("events"), **which))
-    for pod in pods:
-        if _objects.owner_kinds(pod) & {"ReplicaSet", "StatefulSet", "DaemonSet"} and backed_off(pod, events):
-            cluster.delete(f"{cluster.namespaced('pods')}/{pod['metadata']['name']}")

@@ -44,7 +44,7 @@ _PHASES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "secrets", ("get", "create", "patch")),
     ("", "configmaps", ("list", "create", "patch", "delete")),
     ("", "services/proxy", ("get",)),
-    ("apps", "replicasets", ("list", "watch")),
+    ("apps", "replicasets", ("list", "watch", "patch")),
     ("batch", "jobs", ("get", "list", "watch", "create", "delete")),
 )
 

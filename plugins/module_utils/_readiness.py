@@ -154,7 +154,7 @@ def _deployment(obj: Object, world: World) -> State:
         return State("ready", done=total, total=total)
     failure = _condition(obj, "ReplicaFailure")
     if failure.get("status") == "True":
-        message, grace = str(failure.get("message")), 1.0
+        message, grace = str(failure.get("message")), 2.0
         if "exceeded quota" in message and may_go_first(obj, total):
             if old > 0:
                 return State("waiting", f"waits for the room of old pods, which end first: {message}", done=available, total=total)

@@ -26,6 +26,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Ou
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
 from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
 from ansible_collections.hsc.jit.plugins.module_utils._record import Release
+from ansible_collections.hsc.jit.plugins.module_utils._stuck import Stuck
 from ansible_collections.hsc.jit.plugins.module_utils._watch import Watch
 
 _SHOWN = 25  # changes of a plan that are shown line by line; all of them are in the result
@@ -85,8 +86,7 @@ class Engine:
             findings = self._carry_out(changes, release, params["secrets"])
             if findings:
                 return self._outcome(changes, findings)
-        self.applier.replace_stuck_pods(wanted)
-        _apply.retry_backed_off_pods(self.cluster)
+        self._try_again(wanted)
         findings = [self._told(changes), *self._wait(wanted)]
         if not params["components"] and good(findings):
             owned = self.applier.ownership(wanted) if release.status == "started" else release.owned
@@ -116,7 +116,7 @@ class Engine:
         self._write(latest)
         findings = self.applier.apply(changes)
         if not findings:
-            self.applier.replace_stuck_pods(target.objects)
+            self._try_again(target.objects)
             findings = self._wait(target.objects)
         seconds = round(self.context.monotonic() - started, 1)
         if good(findings):
@@ -156,6 +156,9 @@ class Engine:
             return findings
         self._write(release)
         return self.applier.apply(changes)
+
+    def _try_again(self, objects: Sequence[Object]) -> None:
+        Stuck(self.cluster, self.applier.live, self.context.sleep).try_again(objects)
 
     def _wait(self, objects: Sequence[Object]) -> list[Finding]:
         context = self.context

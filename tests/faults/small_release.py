@@ -84,16 +84,16 @@ class Small:
             "metadata": {"name": "web"},
             "spec": {"selector": {"app": "web"}, "ports": [{"port": 8000}]},
         }
-        self.web = self._workload("Deployment", "web", container(image), 2)
+        self.web = self.workload("Deployment", "web", container(image), 2)
         self.web["spec"]["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
         store = container(image, name="store", volumeMounts=[{"name": "data", "mountPath": "/data"}])
-        self.store = self._workload("StatefulSet", "store", store, 1)
+        self.store = self.workload("StatefulSet", "store", store, 1)
         claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}}
         self.store["spec"] |= {"serviceName": "store", "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}]}
         self.more = []
 
     @staticmethod
-    def _workload(kind, name, one, replicas):
+    def workload(kind, name, one, replicas):
         pod = {"securityContext": POD, "terminationGracePeriodSeconds": 0, "automountServiceAccountToken": False, "containers": [one]}
         spec = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": {"spec": pod}}
         return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
@@ -107,7 +107,7 @@ class Small:
 
     def alone(self, name):
         """A Deployment of one pod that tolerates no other of its kind on its node."""
-        obj = self._workload("Deployment", name, container(self.image), 1)
+        obj = self.workload("Deployment", name, container(self.image), 1)
         rule = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": name}}}
         obj["spec"]["template"]["spec"]["affinity"] = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [rule]}}
         self.more.append(obj)

@@ -103,6 +103,21 @@ def test_a_store_that_is_never_ready_is_corrected_by_the_next_release(base, seen
     seen("a store that is never ready, then a release that corrects it (no fault)", "ready", seconds, 30, "the new release")
 
 
+def test_a_quota_that_was_raised_since_the_run_before(base, seen, quota):
+    """Its controllers try again later and later, 17 minutes apart in the end."""
+    small = base.small()
+    small.alone("reader")
+    small.more.append(small.workload("StatefulSet", "shelf", container(base.image), 1))
+    outcome, _ = run(base.cluster, "present", objects=small.objects(base.cluster.namespace))
+    assert {finding.evidence["object"] for finding in outcome.findings if "exceeded quota" in finding.message} >= {"Deployment reader"}
+    time.sleep(45)  # the controllers' next try is later than half a minute by then
+    base.cluster.patch_merge(base.cluster.namespaced("resourcequotas/full"), {"spec": {"hard": {"pods": "9"}}})
+    seconds, _ = deployed(base, small)
+    seen("a quota that was raised since the run before (no fault)", "ready", seconds, 20, "the new release")
+    assert seconds < 20
+    base.deploy()
+
+
 def test_a_node_that_an_autoscaler_adds(base, seen, cluster_has_one_node, monkeypatch):
     """No pod of the release has a place until another one has gone: as if a node had come."""
     small, pods = base.small(), base.cluster.namespaced("pods")
