@@ -247,7 +247,7 @@ def _job(obj: Object, world: World) -> State:
         gone = failed.get("reason") == "BackoffLimitExceeded" and all(pod["metadata"].get("deletionTimestamp") for pod in pods)
         why = "its pod was deleted while it worked or since, or lost with its node" if gone else worst.reason
         reason = f"{failed.get('reason')}: {failed.get('message')}" + (f" ({why})" if why else "")
-        return State("failed", reason, "Read the pod's log; correct the cause and run again.", done, total, 0.0, worst.pod, worst.container)
+        return State("failed", reason, _ENDED, done, total, 0.0, worst.pod, worst.container)
     if message := world.refused(obj):
         return State("failed", f"pods cannot be made: {message}", _QUOTA, done, total, grace=2.0)
     running = [pod for pod in pods if _status(pod).get("phase") not in ("Failed", "Succeeded")]
@@ -285,8 +285,8 @@ def _autoscaler(obj: Object, _world: World) -> State:
 
 _LOST_AGAIN = 3  # so many pods that failed whole (evicted, refused by the node) are no accident
 _RESUME = "Take that field back (kubectl rollout resume, kubectl edit), then run again."
-# Seconds: what an old pod gave back another workload may have taken, whose own old pod is about to end.
-_QUOTA_PASSED_ON = 15.0
+_QUOTA_PASSED_ON = 15.0  # seconds: what an old pod gave back another workload may have taken, whose own old pod is about to end
+_ENDED = "Read the pod's log and correct the cause; delete the Job if it is one of the manifests, which is not tried anew; then run again."
 _QUOTA = "Raise the quota or correct what the admission message names, then run again."
 _JUDGES = {
     "Deployment": _deployment,

@@ -163,7 +163,7 @@ def test_a_quota_that_is_used_up_is_waited_for_where_an_old_pod_may_end_first():
         return obj
 
     old = {"replicas": 2, "updatedReplicas": 1}
-    assert judge(full("25%", **old)).grace == 1.0, "a quarter of two is none"
+    assert judge(full("25%", **old)).grace == 2.0, "a quarter of two is none"
     assert judge(full(1, **old)).status == judge(full("50%", **old)).status == "waiting"
     assert judge(full(1, replicas=1, updatedReplicas=1)).grace == 15.0, "the last old one has just ended"
 
