@@ -22,7 +22,6 @@ from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem,
 
 GENERATED = ("redis-password", "postgres-password", "token-key")
 GENERATED_NAME = "hsc-jit-generated"
-_LOOKS, _LOOK_SECONDS = 50, 0.2  # for what takes a controller a moment; one that needs longer is not running
 RESTARTED = "kubectl.kubernetes.io/restartedAt"  # kubectl's own, so that its rollout history reads as always
 
 
@@ -89,12 +88,9 @@ class Applier:
     def prepare(self, changes: Sequence[Change], values: Mapping[str, Mapping[str, str]]) -> list[Finding]:
         """The namespace, and in it the secrets that everything else needs, of those that are planned. RO-01 if the server refuses."""
         findings = self._apply_wave([change.obj for change in changes if change.action != "delete" and change.obj["kind"] == "Namespace"])
-        planned = {change.obj["metadata"]["name"] for change in changes if change.obj["kind"] == "Secret"}
-        if not findings:
-            for name in planned & set(values):
-                self._write_secret(name, values[name])
-            if GENERATED_NAME in planned:
-                self._generate_secret()
+        for change in changes if not findings else ():
+            if change.obj["kind"] == "Secret":
+                self._write_secret(change, values)
         return findings
 
     def apply(self, changes: Sequence[Change]) -> list[Finding]:
@@ -126,12 +122,11 @@ class Applier:
     def _not_served(self, wave: Sequence[Object]) -> list[Finding]:
         """RO-01 where the server does not serve the kinds that a wave defines within seconds: later waves have objects of them."""
         coming = defined(wave)
-        for _ in range(_LOOKS):
+        for _ in _discovery.moments(self.sleep):
             self.kinds.learn({version for version, _ in coming}, again=True)
             if not (missing := set(coming) - set(self.kinds.known)):
                 return []
             self.progress.say("Applying", detail=f"waiting until {', '.join(kind for _, kind in sorted(missing))} is served")
-            self.sleep(_LOOK_SECONDS)
         return [_plan.not_established(self.cluster.get(self.kinds.path(one))) for one in wave if missing & set(defined([one]))]
 
     def _apply_wave(self, wave: Sequence[Object]) -> list[Finding]:
@@ -162,18 +157,15 @@ class Applier:
     def _secret(self, name: str) -> str:
         return f"{self.cluster.namespaced('secrets')}/{name}"
 
-    def _write_secret(self, name: str, data: Mapping[str, str]) -> None:
-        live = self.cluster.find(self._secret(name))
-        if live is None:
-            self.cluster.create(self.cluster.namespaced("secrets"), _secret_object(name, data))
-        elif any((live.get("data") or {}).get(key) != _encoded(value) for key, value in data.items()):
-            self.cluster.patch_merge(self._secret(name), {"data": _secret_object(name, data)["data"]})
-
-    def _generate_secret(self) -> None:
-        """Random once, and never again: the data stores keep the passwords that they were made with."""
-        if self.cluster.find(self._secret(GENERATED_NAME)) is None:
-            data = {key: secrets.token_urlsafe(32) for key in GENERATED}
-            self.cluster.create(self.cluster.namespaced("secrets"), _secret_object(GENERATED_NAME, data))
+    def _write_secret(self, change: Change, values: Mapping[str, Mapping[str, str]]) -> None:
+        """What is generated is random once, and never again: the data stores keep the passwords that they were made with."""
+        name = change.obj["metadata"]["name"]
+        data = {key: secrets.token_urlsafe(32) for key in GENERATED} if name == GENERATED_NAME else values[name]
+        secret = _secret_object(name, data)
+        if change.action == "create":
+            self.cluster.create(self.cluster.namespaced("secrets"), secret)
+        else:
+            self.cluster.patch_merge(self._secret(name), {"data": secret["data"]})
 
 
 def _encoded(value: str) -> str:

@@ -47,6 +47,8 @@ def parse(text: str, source: str) -> dict[str, Any] | None:
             raise ManifestProblem(f"{source}: field {field} is missing.")
     if not isinstance(obj["metadata"], dict) or not obj["metadata"].get("name"):
         raise ManifestProblem(f"{source}: field metadata.name is missing.")
+    if obj["kind"] == "Secret":
+        raise ManifestProblem(f"{source}: its values would stand in plans and records; give them as release_secret_values (kind: Secret).")
     for field in _empty_fields(obj, ""):
         raise ManifestProblem(f"{source}: field {field} has no value; set the variable behind it, or leave the field out.")
     return obj

@@ -10,9 +10,6 @@ from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 
-# What the API server says of a role that would give away more than the deployer has, and what to do.
-NOT_HELD = "RBAC permissions not currently held"
-LEND = "Nobody can give away what they do not have: add these rights to the deployer's own, or the verbs escalate and bind for this kind."
 _APPLY = ("get", "list", "watch", "create", "patch", "delete")
 
 

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ansible_collections.hsc.jit.plugins.module_utils import _objects
+from ansible_collections.hsc.jit.plugins.module_utils import _objects, _refusal
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._manifests import pod_template
 from ansible_collections.hsc.jit.plugins.module_utils._objects import HASH, NEVER_PRUNED, Object, title
-from ansible_collections.hsc.jit.plugins.module_utils._permissions import LEND, NOT_HELD
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
 
 Action = Literal["create", "update", "delete"]
@@ -63,25 +62,9 @@ def pruned(live: Sequence[Object], wanted: Sequence[Object]) -> list[Change]:
 
 def refusal(obj: Object, problem: ApiProblem) -> Finding:
     """RO-01 for an object that the server does not take."""
+    verdict, next_step = _refusal.judged(obj, problem)
     evidence = {"object": title(obj), "http_status": problem.status, "reason": problem.reason, "causes": list(problem.causes)}
-    message = f"{title(obj)}: {problem.message}"
-    if "failed calling webhook" in message or "denied the request" in message:
-        step = "Repair the webhook that the message names, or take this namespace out of its rules; a rollback cannot write either."
-        return Finding("RO-01", "fail", message, evidence, step)
-    undeclared = "failed to create typed patch object" in problem.message  # the server's 500 for a field that its schema does not have
-    if problem.transient and not undeclared:
-        return Finding("RO-01", "error", message, evidence, "Run again when the API server answers.")
-    next_step = "Correct its template (roles/rollout/templates) or the variable behind it."
-    if problem.status == 409:
-        next_step = "Take the change that was made by hand into the release, or set release_force_conflicts to overwrite it."
-    elif NOT_HELD in problem.message:
-        next_step = LEND
-    elif problem.status == 403:
-        next_step = "Give the deployer that right, or raise the quota that the message names."
-    elif (problem.status == 422 and "immutable" in problem.message.lower()) or "forbidden: updates to" in problem.message.lower():
-        kind, name = obj["kind"].lower(), obj["metadata"]["name"]
-        next_step = f"That field cannot change in place: `kubectl delete {kind} {name} --cascade=orphan`, then run again."
-    return Finding("RO-01", "fail", message, evidence, next_step)
+    return Finding("RO-01", verdict, f"{title(obj)}: {problem.message}", evidence, next_step)
 
 
 def ending(namespace: Object | None) -> Finding | None:

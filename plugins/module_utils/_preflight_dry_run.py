@@ -4,21 +4,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.hsc.jit.plugins.module_utils import _refusal
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._kinds import STAND_IN
 from ansible_collections.hsc.jit.plugins.module_utils._module import Problem
 from ansible_collections.hsc.jit.plugins.module_utils._objects import at, may_go_first, title
-from ansible_collections.hsc.jit.plugins.module_utils._permissions import LEND, NOT_HELD
 from ansible_collections.hsc.jit.plugins.module_utils._preflight_pods import Workload
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
-
-_FORBIDDEN = re.compile(r"cannot (patch|create) resource")  # the authorizer's words; an admission rule uses others
-_MISSPELT = re.compile("failed to create typed patch object")  # an unknown field, which the server calls its own error (HTTP 500)
 
 
 def pod_of(workload: Workload) -> dict[str, Any]:
@@ -69,34 +65,24 @@ def check(
         message = f"All {tried} objects, and the pods they make, pass a server-side dry run with strict field validation."
     else:
         message = f"All {tried} objects pass a strict server-side dry run, in namespace {STAND_IN}: {namespace} does not exist yet."
-    found = [_finding(one, namespace) for one in refused] or [Finding("PF-03", "pass", message, evidence)]
+    found = [_finding(one) for one in refused] or [Finding("PF-03", "pass", message, evidence)]
     if later:
         message = f"Not tried, because its CustomResourceDefinition comes with this release: {', '.join(later)}."
         found.append(Finding("PF-03", "skipped", message, {"objects": list(later)}, "Nothing; they are applied once the kind is served."))
     return found
 
 
-def _finding(refused: Refused, namespace: str) -> Finding:
+def _finding(refused: Refused) -> Finding:
     what, obj, problem = refused.what, refused.obj, refused.said
     evidence: dict[str, Any] = {"object": title(obj), "apiVersion": obj["apiVersion"]}
     if isinstance(problem, Problem):
         return Finding("PF-03", "fail", problem.message, evidence, problem.next_step)
     said = f"{problem.message.rstrip('.')}."
     evidence |= {"http_status": problem.status, "reason": problem.reason, "causes": list(problem.causes)}
-    if problem.status == 403 and _FORBIDDEN.search(problem.message):
-        next_step = "See PF-05: the deployer lacks that right."
-        return Finding("PF-03", "skipped", f"{what}: not tried, {said}", evidence, next_step)
-    if problem.transient and not _MISSPELT.search(problem.message):
-        return Finding("PF-03", "error", f"{what}: not tried, {said}", evidence, "Run again when the API server answers.")
-    next_step = "Correct the manifest's template (roles/rollout/templates) or the variable behind it."
-    if problem.status == 409:
-        next_step = f"Another manager owns that field (`kubectl get {obj['kind'].lower()} {obj['metadata']['name']} -n {namespace} -o yaml "
-        next_step += "--show-managed-fields`): take the change into the release, or set release_force_conflicts."
-    if NOT_HELD in problem.message:
-        next_step = LEND
-    elif problem.status == 403:
-        next_step = "A quota or an admission rule of the namespace forbids it: raise it, or change what the object asks for."
+    if _refusal.lacks_right(problem):
+        return Finding("PF-03", "skipped", f"{what}: not tried, {said}", evidence, "See PF-05: the deployer lacks that right.")
     if refused.slower:
         next_step = "An old pod ends first, and gives its share of the quota back; raise the quota to have no pod less meanwhile."
         return Finding("PF-03", "warn", f"{what}: {said}", evidence, next_step)
-    return Finding("PF-03", "fail", f"{what}: {said}", evidence, next_step)
+    verdict, next_step = _refusal.judged(obj, problem)
+    return Finding("PF-03", verdict, f"{what}: {said if verdict == 'fail' else f'not tried, {said}'}", evidence, next_step)

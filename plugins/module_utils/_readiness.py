@@ -7,13 +7,21 @@ A failed State has grace: for how long it must hold before it is believed, as so
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from ansible_collections.hsc.jit.plugins.module_utils import _owners
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, by_owner, may_go_first
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_controllers import (
+    condition,
+    held_back,
+    observed,
+    passed_deadline,
+    status_of,
+    unbound,
+)
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import Events
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import AWAY_SECONDS, PodState, Restarts, kept_open, pod_state
 
@@ -42,8 +50,8 @@ class State:
 class World:
     """What is in the namespace beside the object itself, as the API server lists it. events: of the two lists of ``_readiness_events``.
 
-    restarts, deadlines: of each container (by pod and name), and which had passed, when the wait began. node_scale_up_seconds: for which
-    a pod may have no place, or its node not be ready for it.
+    restarts: of each container (by pod and name), when the wait began. old: ``old_words``. node_scale_up_seconds: for which a pod
+    may have no place, or its node not be ready for it.
     """
 
     pods: Sequence[Object] = ()
@@ -51,7 +59,7 @@ class World:
     events: Sequence[Object] = ()
     claims_used: frozenset[str] = field(default_factory=frozenset)
     restarts: Restarts = field(default_factory=dict)
-    deadlines: frozenset[str] = field(default_factory=frozenset)
+    old: frozenset[str] = field(default_factory=frozenset)
     node_scale_up_seconds: float = 0.0
 
     def owned(self, owner: Object) -> list[Object]:
@@ -85,21 +93,9 @@ def assess(obj: Object | None, world: World) -> State:
     return judge(obj, world) if judge else State("ready", done=1)
 
 
-def _status(obj: Object) -> Mapping[str, Any]:
-    return obj.get("status") or {}
-
-
-def _condition(obj: Object, kind: str) -> Mapping[str, Any]:
-    return next((one for one in _status(obj).get("conditions") or [] if one["type"] == kind), {})
-
-
-def _unobserved(obj: Object) -> bool:
-    return int(_status(obj).get("observedGeneration", 0)) < int(obj["metadata"].get("generation", 1))
-
-
 def _of_replaced(pods: Sequence[Object], world: World, done: int, total: int, otherwise: str) -> State:
     """Pods whose controller replaces what has failed: it heals an eviction or two; again and again is a failure."""
-    lost = [pod for pod in pods if _status(pod).get("phase") == "Failed"]
+    lost = [pod for pod in pods if status_of(pod).get("phase") == "Failed"]
     if len(lost) < _LOST_AGAIN:
         pods = [pod for pod in pods if pod not in lost]
     return _of_pods(pods, world, done, total, otherwise)
@@ -144,15 +140,15 @@ def _kind_of(pod: Object) -> dict[str, str]:
 
 def _deployment(obj: Object, world: World) -> State:
     total = int(obj["spec"].get("replicas", 1))
-    status = _status(obj)
+    status = status_of(obj)
     updated = int(status.get("updatedReplicas", 0))
     old = int(status.get("replicas", 0)) - updated
     available = max(0, int(status.get("availableReplicas", 0)) - old)  # of the new ones: old pods stay until they are replaced
-    if _unobserved(obj):
+    if not observed(obj):
         return State("waiting", "the controller has not seen the change yet", total=total)
     if int(status.get("replicas", 0)) == updated == total and int(status.get("availableReplicas", 0)) >= total:
         return State("ready", done=total, total=total)
-    failure = _condition(obj, "ReplicaFailure")
+    failure = condition(obj, "ReplicaFailure")
     if failure.get("status") == "True":
         message, grace = str(failure.get("message")), 2.0
         if "exceeded quota" in message and may_go_first(obj, total):
@@ -167,28 +163,22 @@ def _deployment(obj: Object, world: World) -> State:
     if obj["spec"].get("paused"):
         return State("failed", f"spec.paused{_by(obj, 'spec.paused')} holds its new pods back", _RESUME, available, total, grace=1.0)
     state = _of_replaced(pods, world, available, total, "old pods are still ending" if updated >= total else "pods are being made")
-    if (passed := passed_deadline(obj)) and passed not in world.deadlines:
+    if (passed := passed_deadline(obj)) and passed not in world.old:
         reason = f"no progress within {obj['spec'].get('progressDeadlineSeconds', 600)} s; {state.reason}"
         step, grace = state.next_step or "Look at the pod's events and log.", min(state.grace, world.node_scale_up_seconds)
         return replace(state, status="failed", reason=reason, next_step=step, grace=grace)
     return state
 
 
-def passed_deadline(obj: Object) -> str:
-    """Of whom and when the progress deadline passed, as its controller says; empty if it has not."""
-    progress = _condition(obj, "Progressing")
-    return f"{obj['metadata']['uid']} {progress.get('lastUpdateTime')}" if progress.get("reason") == "ProgressDeadlineExceeded" else ""
-
-
 def _stateful_set(obj: Object, world: World) -> State:
     total = int(obj["spec"].get("replicas", 1))
-    status = _status(obj)
+    status = status_of(obj)
     ready, updated = int(status.get("readyReplicas", 0)), int(status.get("updatedReplicas", 0))
-    if _unobserved(obj):
+    if not observed(obj):
         return State("waiting", "the controller has not seen the change yet", total=total)
     if ready >= total and updated >= total and int(status.get("replicas", 0)) == total:
         return State("ready", done=total, total=total)
-    if held := _held_back(obj):
+    if held := held_back(obj):
         return State(
             "failed", f"{held}{_by(obj, 'spec.updateStrategy')} holds pods back: {updated} of {total} are new", _RESUME, ready, total, 1.0
         )
@@ -201,27 +191,16 @@ def _stateful_set(obj: Object, world: World) -> State:
     return _of_replaced(current or pods, world, min(ready, updated), total, "pods are being made")
 
 
-def _held_back(obj: Object) -> str:
-    """The field by which a StatefulSet keeps old pods although its template is newer."""
-    strategy, status = obj["spec"].get("updateStrategy") or {}, _status(obj)
-    if status.get("updateRevision") == status.get("currentRevision"):
-        return ""
-    if strategy.get("type") == "OnDelete":
-        return "updateStrategy OnDelete"
-    partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
-    return f"rollingUpdate.partition {partition}" if partition > 0 else ""
-
-
 def _by(obj: Object, field: str) -> str:
     owner = _owners.owner_of(obj, field, ours="hsc.jit")
     return f" (set by {owner})" if owner else ""
 
 
 def _daemon_set(obj: Object, world: World) -> State:
-    status = _status(obj)
+    status = status_of(obj)
     total, done = int(status.get("desiredNumberScheduled", 0)), int(status.get("numberAvailable", 0))
     updated = int(status.get("updatedNumberScheduled", 0))
-    if _unobserved(obj):
+    if not observed(obj):
         return State("waiting", "the controller has not seen the change yet", total=total)
     if done >= total and updated >= total:
         return State("ready", done=total, total=total)
@@ -234,13 +213,13 @@ def _daemon_set(obj: Object, world: World) -> State:
 
 
 def _job(obj: Object, world: World) -> State:
-    status = _status(obj)
+    status = status_of(obj)
     total = int(obj["spec"].get("completions") or 1)
     done = int(status.get("succeeded", 0))
-    if _condition(obj, "Complete").get("status") == "True":
+    if condition(obj, "Complete").get("status") == "True":
         return State("ready", done=total, total=total)
     pods = world.owned(obj)
-    failed = next((one for kind in ("Failed", "FailureTarget") if (one := _condition(obj, kind)).get("status") == "True"), None)
+    failed = next((one for kind in ("Failed", "FailureTarget") if (one := condition(obj, kind)).get("status") == "True"), None)
     if failed:
         worst = _of_pods(pods, world, done, total, "")
         # a pod that fails by itself stays with its log, until somebody clears it away
@@ -250,7 +229,7 @@ def _job(obj: Object, world: World) -> State:
         return State("failed", reason, _ENDED, done, total, 0.0, worst.pod, worst.container)
     if message := world.refused(obj):
         return State("failed", f"pods cannot be made: {message}", _QUOTA, done, total, grace=2.0)
-    running = [pod for pod in pods if _status(pod).get("phase") not in ("Failed", "Succeeded")]
+    running = [pod for pod in pods if status_of(pod).get("phase") not in ("Failed", "Succeeded")]
     if held := next((state for pod in running if (state := kept_open(pod))), None):
         return State("failed", f"pod {held.pod}: {held.reason}", held.next_step, done, total, held.grace, held.pod, held.container)
     return _of_pods(running, world, done, total, "running" if running else "pods are being made", tried_again=True)
@@ -262,13 +241,13 @@ def _pod(obj: Object, world: World) -> State:
 
 
 def _claim(obj: Object, world: World) -> State:
-    phase = _status(obj).get("phase")
+    phase = status_of(obj).get("phase")
     if phase == "Bound":
         return State("ready", done=1)
     if phase == "Lost":
         return State("failed", "its volume is lost", "Restore from a backup onto a new claim.")
     if message := world.told.last(obj, "ProvisioningFailed"):
-        grace = 3.0 if "not found" in message else AWAY_SECONDS
+        grace = 3.0 if "not found" in message and unbound(obj) not in world.old else AWAY_SECONDS
         return State("failed", f"no volume can be made: {message}", "Check release_storage.class and the provisioner.", grace=grace)
     if obj["metadata"]["name"] not in world.claims_used:
         return State("ready", "bound when a pod first uses it", done=1)
@@ -277,7 +256,7 @@ def _claim(obj: Object, world: World) -> State:
 
 def _autoscaler(obj: Object, _world: World) -> State:
     """Without metrics for a while it only does not scale; without its target it never will."""
-    able = _condition(obj, "AbleToScale")
+    able = condition(obj, "AbleToScale")
     if able.get("status") == "False" and able.get("reason") == "FailedGetScale":
         return State("failed", str(able.get("message")), "Correct spec.scaleTargetRef.", grace=3.0)
     return State("ready", done=1)

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Literal
 
@@ -194,6 +195,18 @@ def backed_off(pod: Object, events: Events) -> bool:
     """Whether something of it, a container or a volume's mount, failed and waits for up to five minutes until it is tried again."""
     reasons = {((one.get("state") or {}).get("waiting") or {}).get("reason") for one in _containers(pod)}
     return bool(reasons - {None, *_STARTING} or blocked(pod, events))
+
+
+def overdue(pod: Object, now: datetime) -> bool:
+    """Whether it is not ready for longer than it may need to start: by its startup probes, AWAY_SECONDS at least."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    since = next((one["lastTransitionTime"] for one in conditions if one["type"] == "Ready" and one["status"] != "True"), None)
+    spec = pod.get("spec") or {}
+    probes = [one.get("startupProbe") for kind in ("initContainers", "containers") for one in spec.get(kind) or []]
+    seconds = sum(
+        one.get("initialDelaySeconds", 0) + one.get("periodSeconds", 10) * one.get("failureThreshold", 3) for one in probes if one
+    )
+    return since is not None and now - datetime.fromisoformat(since) > timedelta(seconds=max(AWAY_SECONDS, seconds))
 
 
 def _last_start(pod: Object) -> str:

@@ -9,6 +9,7 @@ import json
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,13 @@ class Engine:
         changes, findings = self._plan(wanted, prune=not params["components"])
         if findings or self.context.check_mode:
             return self._outcome(changes if not findings else [], findings or [self._told(changes)])
+        never_good = self.current is not None and self.current.status == "started"
         release = self._record_for(whole, changes)
         if changes:
             findings = self._carry_out(changes, release, params["secrets"])
             if findings:
                 return self._outcome(changes, findings)
-        self._try_again(wanted)
+        self._try_again(wanted, never_good=never_good)
         findings = [self._told(changes), *self._wait(wanted)]
         if not params["components"] and good(findings):
             owned = self.applier.ownership(wanted) if release.status == "started" else release.owned
@@ -116,7 +118,7 @@ class Engine:
         self._write(latest)
         findings = self.applier.apply(changes)
         if not findings:
-            self._try_again(target.objects)
+            self._try_again(target.objects, never_good=True)
             findings = self._wait(target.objects)
         seconds = round(self.context.monotonic() - started, 1)
         if good(findings):
@@ -133,6 +135,8 @@ class Engine:
                 raise Problem(
                     f"objects[{number}] has no apiVersion, kind or metadata.name.", "Pass what the hsc.jit.manifests lookup returns."
                 )
+            if obj["kind"] == "Secret":
+                raise Problem(f"objects[{number}] is a Secret: its values would stand in plans and records.", "Pass them as secrets.")
         chosen = [obj for obj in params["objects"] if not params["components"] or _objects.component(obj) in params["components"]]
         if not chosen:
             there = sorted({_objects.component(obj) for obj in params["objects"]})
@@ -147,7 +151,7 @@ class Engine:
         self.context.progress.say("Planning", detail=f"{len(objects)} objects")
         changes, findings = self.applier.plan(objects, self.current.objects if self.current else (), prune=prune)
         values = self.context.params["secrets"] if secrets is None else secrets
-        self.planned_objects = len(objects)
+        self.planned_objects, self.before = len(objects), list(self.applier.live.values())
         return [*self.applier.secrets_to_write(values), *changes] if secrets is None else changes, findings
 
     def _carry_out(self, changes: Sequence[Change], release: Release, secrets: Mapping[str, Mapping[str, str]]) -> list[Finding]:
@@ -157,12 +161,13 @@ class Engine:
         self._write(release)
         return self.applier.apply(changes)
 
-    def _try_again(self, objects: Sequence[Object]) -> None:
-        Stuck(self.cluster, self.applier.live, self.context.sleep).try_again(objects)
+    def _try_again(self, objects: Sequence[Object], *, never_good: bool) -> None:
+        now = self.context.now() - timedelta(seconds=self.cluster.clock_skew)
+        Stuck(self.cluster, self.applier.live, now, self.context.sleep, never_good).try_again(objects)
 
     def _wait(self, objects: Sequence[Object]) -> list[Finding]:
         context = self.context
-        watch = Watch(self.cluster, self.applier.kinds, context.progress, context.monotonic)
+        watch = Watch(self.cluster, self.applier.kinds, context.progress, context.monotonic, before=self.before)
         return watch.wait(_objects.without_scaled_replicas(objects), context.params["wait_seconds"])
 
     def _record_for(self, objects: Sequence[Object], changes: Sequence[Change]) -> Release:

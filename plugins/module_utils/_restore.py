@@ -52,12 +52,11 @@ def write_state(cluster: Cluster, state: State | None) -> None:
     if state is None:
         cluster.delete(f"{path}/{NAME}")
         return
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "labels": PART_OF}}
-    body["data"] = {"restore.json": json.dumps(asdict(state), sort_keys=True)}
+    data = {"restore.json": json.dumps(asdict(state), sort_keys=True)}
     if cluster.find(f"{path}/{NAME}"):
-        cluster.patch_merge(f"{path}/{NAME}", {"data": body["data"]})
+        cluster.patch_merge(f"{path}/{NAME}", {"data": data})
     else:
-        cluster.create(path, body)
+        cluster.create(path, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "labels": PART_OF}, "data": data})
 
 
 def obstacles(restore: Restore) -> list[Finding]:

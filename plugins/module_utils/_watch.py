@@ -17,6 +17,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._mirror import Mirror, Sou
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, key, title
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._readiness import State, World
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_controllers import old_words
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import PULLS, WARNINGS
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 
@@ -54,7 +55,8 @@ class _Seen:
 class Watch:
     """Waits for ``objects`` of the namespace of ``cluster``. monotonic and open are arguments so that tests need no time.
 
-    restarts, deadlines: as World has them. seen: of each object, by title.
+    before: objects as they were before anything changed; None: as they are when the wait begins. restarts, old: as World has them. seen: of
+    each object, by title.
     """
 
     cluster: Cluster
@@ -62,8 +64,9 @@ class Watch:
     progress: Progress
     monotonic: Callable[[], float]
     open: Callable[[Cluster, Mapping[Hashable, Source]], Any] = field(default_factory=lambda: Mirror)
+    before: Sequence[Object] | None = None
     restarts: dict[tuple[str, str], int] = field(default_factory=dict)
-    deadlines: frozenset[str] = field(default_factory=frozenset)
+    old: frozenset[str] = field(default_factory=frozenset)
     seen: defaultdict[str, _Seen] = field(default_factory=lambda: defaultdict(_Seen))
 
     def wait(self, objects: Sequence[Object], seconds: float) -> list[Finding]:
@@ -76,7 +79,7 @@ class Watch:
         started = seen = self.monotonic()
         with self.open(self.cluster, self._sources(awaited)) as mirror:
             self.restarts = _restarts(mirror.objects("pods"))
-            self.deadlines = frozenset(filter(None, map(_readiness.passed_deadline, _live(mirror))))
+            self.old = old_words(_live(mirror) if self.before is None else self.before)
             while True:
                 now = self.monotonic()
                 took = round(now - started, 1)
@@ -107,7 +110,7 @@ class Watch:
             [*mirror.objects("warnings"), *mirror.objects("pulls")],
             claims,
             self.restarts,
-            self.deadlines,
+            self.old,
             self.cluster.node_scale_up_seconds,
         )
         live = {key(item): item for item in _live(mirror)}

@@ -103,13 +103,78 @@ def test_a_store_that_is_never_ready_is_corrected_by_the_next_release(base, seen
     seen("a store that is never ready, then a release that corrects it (no fault)", "ready", seconds, 30, "the new release")
 
 
+RECOVERS = """
+import pathlib, time
+log = pathlib.Path("/data/log")
+with log.open("a") as lines:
+    print("begins", file=lines, flush=True)
+    time.sleep(8)
+    print("is back", file=lines, flush=True)
+"""
+
+
+def test_a_store_that_recovers_is_not_ended_by_a_release_that_changes_it(base, seen):
+    """A database that was killed reads its log again; ended meanwhile, it would begin anew."""
+    small = base.small()
+    small.store["spec"]["template"]["spec"]["containers"][0]["command"] = python(RECOVERS + SERVE)
+    deployed(base, small)
+    path = base.cluster.namespaced("pods/store-0")
+    before = base.cluster.get(path)["metadata"]["uid"]
+    base.cluster.delete(path)
+    until(lambda: (base.cluster.find(path) or {"metadata": {"uid": before}})["metadata"]["uid"] != before, 30)
+    small.settings["data"]["NEW"] = "1"
+    seconds, _ = deployed(base, small)
+    lines = base.cluster.exec("store-0", "store", ["cat", "/data/log"]).stdout.decode().splitlines()
+    assert lines == ["begins", "is back"] * 3, "for the first release, for the pod that was killed, and for the second release"
+    seen("a store that recovers while it is changed (no fault)", "ready", seconds, 60, "the new release")
+    base.deploy()
+
+
+def test_a_storage_class_that_has_come_since_the_run_before(base, seen, tmp_path):
+    """The volume's controller looks every 15 s; until then its event of the run before stands there."""
+    small, name = base.small(), f"{base.cluster.namespace}-late"
+    wants = {"accessModes": ["ReadWriteOnce"], "storageClassName": name}
+    claim = {**wants, "resources": {"requests": {"storage": "64Mi"}}}
+    small.more.append({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "late"}, "spec": claim})
+    small.pod["volumes"] = [{"name": "late", "persistentVolumeClaim": {"claimName": "late"}}]
+    outcome, _ = run(base.cluster, "present", objects=small.objects(base.cluster.namespace))
+    assert any(f'"{name}" not found' in finding.message for finding in outcome.findings), outcome.findings
+    classes, volumes = "/apis/storage.k8s.io/v1/storageclasses", "/api/v1/persistentvolumes"
+    volume = {**wants, "capacity": {"storage": "64Mi"}, "hostPath": {"path": str(tmp_path)}}
+
+    def looks():
+        said = base.cluster.list(base.cluster.namespaced("events"), fieldSelector="reason=ProvisioningFailed")
+        return sum(one["count"] for one in said if one["involvedObject"]["name"] == "late")
+
+    before = looks()
+    until(lambda: looks() > before, 30)  # the next look is 15 s away now
+    try:
+        base.cluster.create(classes, {"metadata": {"name": name}, "provisioner": "kubernetes.io/no-provisioner"})
+        base.cluster.create(volumes, {"metadata": {"name": name}, "spec": volume})
+        seconds, _ = deployed(base, small)
+    finally:
+        base.deploy()
+        base.cluster.delete(base.cluster.namespaced("persistentvolumeclaims/late"))
+        base.cluster.delete(f"{volumes}/{name}")
+        base.cluster.delete(f"{classes}/{name}")
+    seen("a storage class that has come since the run before (no fault)", "ready", seconds, 45, "the new release")
+    assert seconds < 45
+
+
+def owner(event):
+    """``reader`` of a pod's or of its ReplicaSet's: what was refused."""
+    return event["involvedObject"]["name"].partition("-")[0]
+
+
 def test_a_quota_that_was_raised_since_the_run_before(base, seen, quota):
     """Its controllers try again later and later, 17 minutes apart in the end."""
     small = base.small()
     small.alone("reader")
     small.more.append(small.workload("StatefulSet", "shelf", container(base.image), 1))
     outcome, _ = run(base.cluster, "present", objects=small.objects(base.cluster.namespace))
-    assert {finding.evidence["object"] for finding in outcome.findings if "exceeded quota" in finding.message} >= {"Deployment reader"}
+    assert any("exceeded quota" in finding.message for finding in outcome.findings), outcome.findings
+    events = base.cluster.namespaced("events")
+    until(lambda: {"reader", "shelf"} <= {owner(one) for one in base.cluster.list(events, fieldSelector="reason=FailedCreate")}, 10)
     time.sleep(45)  # the controllers' next try is later than half a minute by then
     base.cluster.patch_merge(base.cluster.namespaced("resourcequotas/full"), {"spec": {"hard": {"pods": "9"}}})
     seconds, _ = deployed(base, small)

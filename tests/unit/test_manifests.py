@@ -29,6 +29,7 @@ def build(*texts):
         ("kind: A\nmetadata: {name: x}\n", "field apiVersion is missing"),
         ("apiVersion: v1\nkind: A\nmetadata: {labels: {}}\n", "field metadata"),
         ("apiVersion: v1\nkind: A\nmetadata: {name: x}\nspec: {list: [{image: }]}\n", "field spec.list[0].image has no value"),
+        ("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {key: hidden}\n", "release_secret_values"),
         ("just text", "field apiVersion is missing"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _readiness as r
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_controllers import old_words
 from judged import deployment, event, judge, pod, ready_pod, waiting
 
 
@@ -52,8 +53,8 @@ def test_the_deadline_of_a_deployment_is_told_with_what_its_pods_wait_for():
 
 def test_a_deadline_that_had_passed_before_the_wait_is_no_fault_of_today():
     """Seen: what a release needed came back, the same release was deployed again, and had failed after 0.0 s."""
-    before = frozenset({r.passed_deadline(no_progress())})
-    states = [judge(obj, pod(), events=[UNHEALTHY], deadlines=before) for obj in (no_progress(), no_progress("2026-11-28T02:20:00Z"))]
+    old = old_words([no_progress()])
+    states = [judge(obj, pod(), events=[UNHEALTHY], old=old) for obj in (no_progress(), no_progress("2026-11-28T02:20:00Z"))]
     assert [state.status for state in states] == ["waiting", "failed"]
 
 
@@ -199,7 +200,8 @@ def test_claims():
     assert failed.status == "failed"
     assert 'storageclass "x" not found' in failed.reason
     slow = judge(claim("Pending"), events=[event(claim("Pending"), "ProvisioningFailed", "rpc error: code = DeadlineExceeded")])
-    assert (failed.grace, slow.grace) == (3.0, 45.0)
+    again = judge(claim("Pending"), events=[event(claim("Pending"), "ProvisioningFailed", "not found")], old=old_words([claim("Pending")]))
+    assert (failed.grace, slow.grace, again.grace) == (3.0, 45.0, 45.0)
 
 
 def test_autoscaler_without_metrics_is_no_failure_but_without_target_it_is():

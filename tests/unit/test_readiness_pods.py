@@ -1,10 +1,11 @@
 """One pod: what the kubelet and the scheduler say of it, turned into ready, waiting or failed with a reason."""
 
 import math
+from datetime import UTC, datetime
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import Events
-from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import backed_off
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import backed_off, overdue
 from judged import DIGEST, deployment, event, judge, pod, ready_pod, waiting
 
 
@@ -180,6 +181,26 @@ def test_a_pod_for_which_others_are_made_to_leave_has_a_place():
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: 1 Insufficient cpu."}
     state = judge(deployment(), pod(conditions=[condition], nominatedNodeName="n0"))
     assert (state.status, "lower priority have left n0" in state.reason) == ("waiting", True)
+
+
+@pytest.mark.parametrize(
+    ("probe", "since", "late"),
+    [
+        (None, "02:00:14", True),
+        (None, "02:00:16", False),
+        ({"periodSeconds": 2, "failureThreshold": 60}, "01:59:01", False),
+        ({"periodSeconds": 2, "failureThreshold": 60}, "01:58:59", True),
+        ({"periodSeconds": 10, "failureThreshold": 3, "initialDelaySeconds": 60}, "01:59:31", False),
+    ],
+)
+def test_a_database_that_recovers_has_the_time_of_its_startup_probe(probe, since, late):
+    one = pod(conditions=[{"type": "Ready", "status": "False", "lastTransitionTime": f"2026-11-28T{since}Z"}])
+    one["spec"] = {"containers": [{"startupProbe": probe} if probe else {}, {}]}
+    assert overdue(one, datetime(2026, 11, 28, 2, 1, tzinfo=UTC)) is late
+
+
+def test_a_pod_that_is_ready_or_not_yet_seen_by_a_kubelet_is_not_late():
+    assert not any(overdue(one, datetime.now(UTC)) for one in (ready_pod(), pod()))
 
 
 def test_restarts_of_another_day_are_no_fault_of_this_release():
