@@ -107,6 +107,12 @@ def deployed(releases: Sequence[Release]) -> Release | None:
     return newest([release for release in releases if release.status == "deployed"])
 
 
+def never_good(releases: Sequence[Release], run: str) -> bool:
+    """Whether the newest was begun and never became ready. run: whose own release is not meant; it is applied in two steps."""
+    before = newest([release for release in releases if not run or release.run != run])
+    return before is not None and before.status == "started"
+
+
 def newer_schema(releases: Sequence[Release], revision: str, head: str) -> Release | None:
     """The release that says that code made for ``head`` runs on a schema of ``revision``, because all migrations between only add.
 

@@ -82,7 +82,7 @@ class Engine:
         changes, findings = self._plan(wanted, prune=not params["components"])
         if findings or self.context.check_mode:
             return self._outcome(changes if not findings else [], findings or [self._told(changes)])
-        never_good = self.current is not None and self.current.status == "started"
+        never_good = _record.never_good(self.releases, self.run)
         release = self._record_for(whole, changes)
         if changes:
             findings = self._carry_out(changes, release, params["secrets"])

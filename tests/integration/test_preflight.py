@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import yaml
 from ansible_collections.hsc.jit.plugins.module_utils import _connection
 from ansible_collections.hsc.jit.plugins.module_utils._preflight import Asked, look
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import POOL_SIZE, Cluster, connect
+from deployer_account import deployer_account, token
 from waiting import until
 
 pytestmark = pytest.mark.cluster
@@ -218,12 +218,10 @@ def test_before_the_namespace_exists(kubeconfig):
 
 def as_account(cluster, name) -> Cluster:
     """The same cluster, as a service account of the test's namespace."""
-    path = f"/api/v1/namespaces/{cluster.namespace}/serviceaccounts/{name}/token"
-    token = cluster.create(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})["status"]["token"]
-    without_certificate = copy.copy(cluster.configuration)
+    bearer, without_certificate = token(cluster, name), copy.copy(cluster.configuration)
     without_certificate.cert_file = without_certificate.key_file = None
     pool = _connection.pool(without_certificate, POOL_SIZE)
-    return Cluster(cluster.server, cluster.namespace, pool, lambda: {"Authorization": f"Bearer {token}"})
+    return Cluster(cluster.server, cluster.namespace, pool, lambda: {"Authorization": f"Bearer {bearer}"})
 
 
 @pytest.fixture
@@ -236,22 +234,8 @@ def visitor(cluster, namespace) -> Cluster:
 @pytest.fixture
 def deployer(cluster, namespace):
     """The account of docs/operations/deployer-rbac.yaml, in the test's namespace."""
-    text = (ROOT / "docs/operations/deployer-rbac.yaml").read_text()
-    text = text.replace("namespace: hsc-jit", f"namespace: {namespace}").replace("name: hsc-jit-deployer", f"name: {namespace}")
-    rbac = "/apis/rbac.authorization.k8s.io/v1"
-    here = f"namespaces/{namespace}"
-    paths = {
-        "ServiceAccount": f"/api/v1/{here}/serviceaccounts",
-        "Role": f"{rbac}/{here}/roles",
-        "RoleBinding": f"{rbac}/{here}/rolebindings",
-        "ClusterRole": f"{rbac}/clusterroles",
-        "ClusterRoleBinding": f"{rbac}/clusterrolebindings",
-    }
-    for obj in yaml.safe_load_all(text):
-        cluster.create(paths[obj["kind"]], obj)
-    yield as_account(cluster, namespace)
-    for kind in ("ClusterRoleBinding", "ClusterRole"):
-        cluster.delete(f"{paths[kind]}/{namespace}")
+    with deployer_account(cluster, namespace) as name:
+        yield as_account(cluster, name)
 
 
 def test_the_documented_rights_are_enough_to_look_at_everything_and_for_every_kind_of_the_release(deployer, namespace):

@@ -51,6 +51,23 @@ def test_which_release_is_put_back(releases, number, run, wanted):
     assert (found and found.number) == wanted
 
 
+@pytest.mark.parametrize(
+    ("releases", "run", "wanted"),
+    [
+        ([], "now", False),
+        ([release(1)], "now", False),
+        ([release(1), release(2, "started", "before")], "now", True),
+        ([release(1), release(2, "started", "before")], "", True),
+        ([release(1, "started", "before"), release(2, run="before")], "now", False),
+        ([release(1), release(2, "started", "now")], "now", False),
+        ([release(1, "started", "before"), release(2, "started", "now")], "now", True),
+    ],
+)
+def test_whose_release_never_became_good(releases, run, wanted):
+    """A run's own, whose data stores were applied before the rest, is none that has failed."""
+    assert r.never_good(releases, run) is wanted
+
+
 EXPANDED = release(2, "withdrawn", schema_revision="b", schema_class="expand")
 
 
