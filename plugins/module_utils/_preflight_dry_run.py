@@ -85,4 +85,5 @@ def _finding(refused: Refused) -> Finding:
         next_step = "An old pod ends first, and gives its share of the quota back; raise the quota to have no pod less meanwhile."
         return Finding("PF-03", "warn", f"{what}: {said}", evidence, next_step)
     verdict, next_step = _refusal.judged(obj, problem)
-    return Finding("PF-03", verdict, f"{what}: {said if verdict == 'fail' else f'not tried, {said}'}", evidence, next_step)
+    untried = "" if verdict == "fail" else "not tried, "
+    return Finding("PF-03", verdict, f"{what}: {untried}{said}", evidence, next_step)

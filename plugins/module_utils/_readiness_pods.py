@@ -197,16 +197,16 @@ def backed_off(pod: Object, events: Events) -> bool:
     return bool(reasons - {None, *_STARTING} or blocked(pod, events))
 
 
-def overdue(pod: Object, now: datetime) -> bool:
-    """Whether it is not ready for longer than it may need to start: by its startup probes, AWAY_SECONDS at least."""
+def starting(pod: Object, now: datetime) -> bool:
+    """Whether a program of it works at becoming ready, and not for longer than its startup probes allow, AWAY_SECONDS at least."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     since = next((one["lastTransitionTime"] for one in conditions if one["type"] == "Ready" and one["status"] != "True"), None)
+    if since is None or not any("running" in (one.get("state") or {}) for one in _containers(pod)):
+        return False
     spec = pod.get("spec") or {}
-    probes = [one.get("startupProbe") for kind in ("initContainers", "containers") for one in spec.get(kind) or []]
-    seconds = sum(
-        one.get("initialDelaySeconds", 0) + one.get("periodSeconds", 10) * one.get("failureThreshold", 3) for one in probes if one
-    )
-    return since is not None and now - datetime.fromisoformat(since) > timedelta(seconds=max(AWAY_SECONDS, seconds))
+    probes = [probe for kind in ("initContainers", "containers") for one in spec.get(kind) or [] if (probe := one.get("startupProbe"))]
+    seconds = sum(one.get("initialDelaySeconds", 0) + one.get("periodSeconds", 10) * one.get("failureThreshold", 3) for one in probes)
+    return now - datetime.fromisoformat(since) <= timedelta(seconds=max(AWAY_SECONDS, seconds))
 
 
 def _last_start(pod: Object) -> str:

@@ -16,7 +16,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._discovery import OURS, mo
 from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, by_owner, is_ready, key, owner_kinds
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_controllers import condition, held_back, observed, status_of
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import PULLS, WARNINGS, Events
-from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import backed_off, overdue
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import backed_off, starting
 from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster
 
 _REPLACED_BY = {"ReplicaSet", "StatefulSet", "DaemonSet"}
@@ -48,8 +48,8 @@ class Stuck:
         self._make_refused_pods(objects)
 
     def _of_bad_revisions(self, objects: Sequence[Object], pods: Sequence[Object]) -> Iterator[Object]:
-        """Not of the wanted revision, and not because they are starting: their StatefulSet would wait for them for ever."""
-        given_up = by_owner(pod for pod in pods if self.never_good or overdue(pod, self.now))
+        """Not of the wanted revision, and not starting: their StatefulSet would wait for them for ever."""
+        given_up = by_owner(pod for pod in pods if self.never_good or not starting(pod, self.now))
         for one in self._there(objects, "StatefulSet"):
             if own := given_up.get(one["metadata"]["uid"]):
                 newest = self._observed(one)

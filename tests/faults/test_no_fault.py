@@ -120,8 +120,14 @@ def test_a_store_that_recovers_is_not_ended_by_a_release_that_changes_it(base, s
     deployed(base, small)
     path = base.cluster.namespaced("pods/store-0")
     before = base.cluster.get(path)["metadata"]["uid"]
+
+    def recovers():
+        one = base.cluster.find(path)
+        containers = one["status"].get("containerStatuses", []) if one and one["metadata"]["uid"] != before else []
+        return any("running" in container["state"] for container in containers)
+
     base.cluster.delete(path)
-    until(lambda: (base.cluster.find(path) or {"metadata": {"uid": before}})["metadata"]["uid"] != before, 30)
+    until(recovers, 30)
     small.settings["data"]["NEW"] = "1"
     seconds, _ = deployed(base, small)
     lines = base.cluster.exec("store-0", "store", ["cat", "/data/log"]).stdout.decode().splitlines()

@@ -30,12 +30,17 @@ def too_large(small):
     small.settings["data"]["x"] = "x" * 1_100_000
 
 
+def secret(small):
+    small.more.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"key": "x"}})
+
+
 REFUSED = [
     ("selector of a Deployment changes", selector, "field is immutable", "--cascade=orphan"),
     ("volume of a StatefulSet grows", larger, "forbidden", "--cascade=orphan"),
     ("field is misspelt", misspelt, "redinessProbe", "template"),
     ("kind that the cluster does not have", foreign_kind, "no Certificate of example.com/v1", "CustomResourceDefinition"),
     ("ConfigMap over a mebibyte", too_large, "Too long", "template"),
+    ("Secret among the manifests", secret, "would stand in plans and records", "Pass them as secrets"),
 ]
 
 

@@ -74,9 +74,10 @@ def test_a_store_that_recovers_is_left_in_peace():
     assert tried(Server(pod()), stateful_set()) == []
 
 
-def test_a_store_that_was_never_good_or_needs_too_long_makes_room_for_the_corrected_one():
+def test_a_store_that_was_never_good_or_needs_too_long_or_does_not_run_makes_room_for_the_corrected_one():
     assert tried(Server(pod()), stateful_set(), never_good=True) == ["pods/store-0"]
     assert tried(Server(pod(since="01:50:00")), stateful_set()) == ["pods/store-0"]
+    assert tried(Server(pod(waiting="ContainerCreating")), stateful_set()) == ["pods/store-0"]
 
 
 def test_what_is_ready_or_ending_or_new_already_stays():
