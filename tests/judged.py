@@ -20,6 +20,13 @@ def ready_pod(name="web-1"):
     return pod(name, phase="Running", conditions=conditions, containerStatuses=[{"name": "web", "ready": True, "state": {"running": {}}}])
 
 
+def unready(since, probe=None, name="web-1", restarts=0, **state):
+    """since: a time of 2026-11-28. probe: its startup probe. state: its container's."""
+    conditions = [{"type": "Ready", "status": "False", "lastTransitionTime": f"2026-11-28T{since}Z"}]
+    one = pod(name, conditions=conditions, containerStatuses=[{"name": "web", "restartCount": restarts, "state": state}])
+    return {**one, "spec": {"containers": [{"startupProbe": probe} if probe else {}, {}]}}
+
+
 def event(about, reason, message, time="", container=None):
     about = {"uid": about["metadata"]["uid"], **({"fieldPath": f"spec.containers{{{container}}}"} if container else {})}
     return {"metadata": {}, "reason": reason, "message": message, "involvedObject": about, "lastTimestamp": time}

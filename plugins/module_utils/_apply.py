@@ -19,6 +19,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
 from ansible_collections.hsc.jit.plugins.module_utils._plan import Change
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._waiting import moments
 
 GENERATED = ("redis-password", "postgres-password", "token-key")
 GENERATED_NAME = "hsc-jit-generated"
@@ -122,7 +123,7 @@ class Applier:
     def _not_served(self, wave: Sequence[Object]) -> list[Finding]:
         """RO-01 where the server does not serve the kinds that a wave defines within seconds: later waves have objects of them."""
         coming = defined(wave)
-        for _ in _discovery.moments(self.sleep):
+        for _ in moments(self.sleep):
             self.kinds.learn({version for version, _ in coming}, again=True)
             if not (missing := set(coming) - set(self.kinds.known)):
                 return []

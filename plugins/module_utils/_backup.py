@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.hsc.jit.plugins.module_utils import _postgres_backup, _redis_backup
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
+from ansible_collections.hsc.jit.plugins.module_utils._objects import is_ready, status_of
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._redis_backup import BackupProblem
 from ansible_collections.hsc.jit.plugins.module_utils._scratch import STORES, TITLES, Scratch
@@ -62,10 +63,9 @@ class Backup:
             name = f"hsc-jit-{kind}"
             if self.cluster.find(self.cluster.namespaced("statefulsets", "/apis/apps/v1") + f"/{name}") is None:
                 continue
-            pod = self.cluster.find(self.cluster.namespaced("pods") + f"/{name}-0")
-            conditions = {one["type"]: one["status"] for one in ((pod or {}).get("status") or {}).get("conditions", [])}
-            if conditions.get("Ready") != "True":
-                phase = ((pod or {}).get("status") or {}).get("phase", "missing")
+            pod = self.cluster.find(self.cluster.namespaced("pods") + f"/{name}-0") or {}
+            if not is_ready(pod):
+                phase = status_of(pod).get("phase", "missing")
                 raise BackupProblem(f"Pod {name}-0 is not ready ({phase}): {TITLES[kind]} cannot be backed up, so nothing may change.")
             found[kind] = f"{name}-0"
         return found

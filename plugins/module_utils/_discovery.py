@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -26,13 +26,6 @@ def in_parallel(work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
         return []
     with ThreadPoolExecutor(min(POOL_SIZE, len(items))) as pool:
         return list(pool.map(work, items))
-
-
-def moments(sleep: Callable[[float], None]) -> Iterator[None]:
-    """50 within 10 s, to look at what takes a controller a moment; one that needs longer is not running."""
-    for _ in range(50):
-        yield
-        sleep(0.2)
 
 
 @dataclass

@@ -19,6 +19,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node
 from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
 from ansible_collections.hsc.jit.plugins.module_utils import _whole_file
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import MOST_NODES, Node, Settings
+from ansible_collections.hsc.jit.plugins.module_utils._objects import holds
 from ansible_collections.hsc.jit.plugins.module_utils._readiness import World
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster, connect
 
@@ -195,13 +196,13 @@ def _wait_ready(settings: Settings, say: host.Say) -> None:
 def _not_ready(cluster: Cluster, settings: Settings) -> str:
     """What is still missing: nodes, DNS, metrics."""
     try:
-        ready = {node["metadata"]["name"] for node in cluster.list("/api/v1/nodes") if _condition(node, "Ready")}
+        ready = {node["metadata"]["name"] for node in cluster.list("/api/v1/nodes") if holds(node, "Ready")}
         waiting = [f"node {node.name}" for node in settings.all_nodes() if node.name not in ready]
         deployments = cluster.list(cluster.namespaced("deployments", "/apis/apps/v1"))
         late = [deployment for deployment in deployments if not deployment.get("status", {}).get("availableReplicas")]
         pods = cluster.list(cluster.namespaced("pods")) if late else []
         waiting += [f"{deployment['metadata']['name']}{_why(deployment, pods)}" for deployment in late]
-        if not _condition(cluster.get("/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"), "Available"):
+        if not holds(cluster.get("/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"), "Available"):
             waiting.append("metrics API")
     except ApiProblem as problem:
         return problem.message
@@ -214,11 +215,6 @@ def _why(deployment: dict[str, Any], pods: list[dict[str, Any]]) -> str:
     mine = [pod for pod in pods if labels <= pod["metadata"].get("labels", {}).items()]
     reasons = [state.reason for state in map(World().pod_state, mine) if state.reason]
     return f" ({reasons[0]})" if reasons else ""
-
-
-def _condition(obj: dict[str, object], kind: str) -> bool:
-    conditions = (obj.get("status") or {}).get("conditions") or []  # type: ignore[attr-defined]
-    return any(condition["type"] == kind and condition["status"] == "True" for condition in conditions)
 
 
 def state(settings: Settings) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ansible_collections.hsc.jit.plugins.module_utils._discovery import Kinds
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._objects import holds
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 from ansible_collections.hsc.jit.plugins.module_utils._watch import Watch
@@ -167,5 +168,4 @@ class Runner:
 
 def _ends(found: Object | None) -> set[str]:
     """How a Job ended: Complete or Failed; empty while it runs or if there is none. Other conditions only announce it."""
-    conditions = ((found or {}).get("status") or {}).get("conditions") or []
-    return {str(one["type"]) for one in conditions if one["status"] == "True"} & {"Complete", "Failed"}
+    return {end for end in ("Complete", "Failed") if found and holds(found, end)}

@@ -49,9 +49,23 @@ def by_owner(objects: Iterable[Object]) -> dict[str, list[Object]]:
     return found
 
 
+def status_of(obj: Object) -> Mapping[str, Any]:
+    return obj.get("status") or {}
+
+
+def condition(obj: Object, kind: str) -> Mapping[str, Any]:
+    """Of that type; empty if there is none."""
+    return next((one for one in status_of(obj).get("conditions") or [] if one["type"] == kind), {})
+
+
+def holds(obj: Object, kind: str) -> bool:
+    """Whether its condition of that type is True."""
+    return bool(condition(obj, kind).get("status") == "True")
+
+
 def is_ready(pod: Object) -> bool:
     """Whether the kubelet says Ready: what an endpoint needs."""
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in (pod.get("status") or {}).get("conditions") or [])
+    return holds(pod, "Ready")
 
 
 def may_go_first(deployment: Object, replicas: int) -> bool:

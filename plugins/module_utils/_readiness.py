@@ -13,15 +13,8 @@ from functools import cached_property
 from typing import Literal
 
 from ansible_collections.hsc.jit.plugins.module_utils import _owners
-from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, by_owner, may_go_first
-from ansible_collections.hsc.jit.plugins.module_utils._readiness_controllers import (
-    condition,
-    held_back,
-    observed,
-    passed_deadline,
-    status_of,
-    unbound,
-)
+from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, by_owner, condition, may_go_first, status_of
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_controllers import held_back, observed, passed_deadline, unbound
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import Events
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import AWAY_SECONDS, PodState, Restarts, kept_open, pod_state
 

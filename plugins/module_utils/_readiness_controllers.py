@@ -4,19 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from ansible_collections.hsc.jit.plugins.module_utils._objects import Object
-
-
-def status_of(obj: Object) -> Mapping[str, Any]:
-    return obj.get("status") or {}
-
-
-def condition(obj: Object, kind: str) -> Mapping[str, Any]:
-    """Of that type; empty if there is none."""
-    return next((one for one in status_of(obj).get("conditions") or [] if one["type"] == kind), {})
+from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, condition, status_of
 
 
 def observed(obj: Object) -> bool:

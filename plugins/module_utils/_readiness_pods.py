@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Literal
 
-from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, is_ready
+from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, condition, is_ready, status_of
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import Events
 
 Restarts = Mapping[tuple[str, str], int]  # of (pod, container)
@@ -85,13 +85,13 @@ def pod_state(pod: Object, events: Events, before: Restarts = MappingProxyType({
 
 
 def _scheduling(pod: Object) -> PodState | None:
-    condition: Object = next((one for one in (pod.get("status") or {}).get("conditions") or [] if one["type"] == "PodScheduled"), {})
-    if condition.get("status") != "False":
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") != "False":
         return None
-    name, message = pod["metadata"]["name"], str(condition.get("message", "")).rstrip(".")
-    if condition.get("reason") != "Unschedulable" or "unbound immediate PersistentVolumeClaims" in message:
+    name, message = pod["metadata"]["name"], str(scheduled.get("message", "")).rstrip(".")
+    if scheduled.get("reason") != "Unschedulable" or "unbound immediate PersistentVolumeClaims" in message:
         return PodState("waiting", f"waits for a node: {message}", pod=name)
-    if node := (pod.get("status") or {}).get("nominatedNodeName"):
+    if node := status_of(pod).get("nominatedNodeName"):
         return PodState("waiting", f"waits until pods of lower priority have left {node}: {message}", pod=name)
     return PodState("failed", f"Unschedulable: {message}", _SCHEDULE, grace=3.0, pod=name, unschedulable=True)
 
@@ -163,7 +163,7 @@ def kept_open(pod: Object) -> PodState | None:
 
     The work is the first container's, or the one's that the annotation names by which kubectl chooses too.
     """
-    containers = {one["name"]: one for one in (pod.get("status") or {}).get("containerStatuses") or []}
+    containers = {one["name"]: one for one in status_of(pod).get("containerStatuses") or []}
     first = next((one["name"] for one in (pod.get("spec") or {}).get("containers") or []), "")
     name = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container", first)
     ended = ((containers.get(name) or {}).get("state") or {}).get("terminated")
@@ -198,11 +198,15 @@ def backed_off(pod: Object, events: Events) -> bool:
 
 
 def starting(pod: Object, now: datetime) -> bool:
-    """Whether a program of it works at becoming ready, and not for longer than its startup probes allow, AWAY_SECONDS at least."""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    since = next((one["lastTransitionTime"] for one in conditions if one["type"] == "Ready" and one["status"] != "True"), None)
-    if since is None or not any("running" in (one.get("state") or {}) for one in _containers(pod)):
+    """Whether a program of it works at becoming ready, and not for longer than its startup probes allow, AWAY_SECONDS at least.
+
+    Counted from when it became unready, or from a first start after that: its image had to be pulled. A start after a crash begins nothing.
+    """
+    running = [one for one in _containers(pod) if "running" in (one.get("state") or {})]
+    unready = condition(pod, "Ready")
+    if not running or unready.get("status", "True") == "True":
         return False
+    since = max([unready["lastTransitionTime"], *(_started(one) for one in running if not one.get("restartCount"))])
     spec = pod.get("spec") or {}
     probes = [probe for kind in ("initContainers", "containers") for one in spec.get(kind) or [] if (probe := one.get("startupProbe"))]
     seconds = sum(one.get("initialDelaySeconds", 0) + one.get("periodSeconds", 10) * one.get("failureThreshold", 3) for one in probes)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ansible_collections.hsc.jit.plugins.module_utils._objects import is_ready
 from ansible_collections.hsc.jit.plugins.module_utils._redis_backup import BackupProblem, checked, copy_in, settings
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
 
@@ -63,8 +64,7 @@ def restart(cluster: Cluster, pod: str, container: str, monotonic: Callable[[], 
         found = cluster.find(path)
         if found is None or found["metadata"]["uid"] == before:
             continue
-        conditions = {one["type"]: one["status"] for one in (found.get("status") or {}).get("conditions") or []}
-        if conditions.get("Ready") != "True":
+        if not is_ready(found):
             said = "its new pod did not become ready"
             continue
         try:

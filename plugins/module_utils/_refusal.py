@@ -20,7 +20,9 @@ def lacks_right(problem: ApiProblem) -> bool:
 
 def judged(obj: Object, problem: ApiProblem) -> tuple[Literal["fail", "error"], str]:
     """(verdict, next step); error: the server did not say whether it would take the object."""
-    message, kind, metadata = problem.message, obj["kind"].lower(), obj["metadata"]
+    message, named = problem.message, f"{obj['kind'].lower()} {obj['metadata']['name']}"
+    if namespace := obj["metadata"].get("namespace"):
+        named += f" -n {namespace}"
     if "failed calling webhook" in message:
         return "fail", "Repair the webhook that the message names, or take this namespace out of its rules; a rollback cannot write either."
     if "denied the request" in message:
@@ -28,7 +30,7 @@ def judged(obj: Object, problem: ApiProblem) -> tuple[Literal["fail", "error"], 
     if problem.transient:
         return "error", "Run again when the API server answers."
     if problem.status == 409:
-        look = f"kubectl get {kind} {metadata['name']} -n {metadata.get('namespace', 'default')} -o yaml --show-managed-fields"
+        look = f"kubectl get {named} -o yaml --show-managed-fields"
         return "fail", f"Another manager owns that field (`{look}`): take the change into the release, or set release_force_conflicts."
     if "RBAC permissions not currently held" in message:
         step = "Nobody can give away what they do not have: "
@@ -38,6 +40,6 @@ def judged(obj: Object, problem: ApiProblem) -> tuple[Literal["fail", "error"], 
     if problem.status == 403:
         return "fail", "A quota or an admission rule of the namespace forbids it: raise it, or change what the object asks for."
     if (problem.status == 422 and "immutable" in message.lower()) or "forbidden: updates to" in message.lower():
-        step = f"`kubectl delete {kind} {metadata['name']} --cascade=orphan`"
+        step = f"`kubectl delete {named} --cascade=orphan`"
         return "fail", f"That field cannot change in place: {step}, then run again."
     return "fail", "Correct the manifest's template (roles/rollout/templates) or the variable behind it."

@@ -21,11 +21,12 @@ from ansible_collections.hsc.jit.plugins.module_utils._redis_backup import Backu
 from ansible_collections.hsc.jit.plugins.module_utils._scratch import TITLES, Scratch
 from ansible_collections.hsc.jit.plugins.module_utils._snapshot import Artefact, Snapshot, damage, differences
 from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._waiting import moments
 from ansible_collections.hsc.jit.plugins.module_utils._writers import Writers
 
 NAME = "hsc-jit-restore"
 _SOURCE = "hsc-jit-restore-source"  # scratch servers of what is restored; the safety backup's proof has others at the same time
-_READY_ATTEMPTS = 40
+_READY_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -199,14 +200,14 @@ class Restore:
         if not self.state.replicas.get("hsc-jit-backend"):
             return
         path = f"{self.cluster.namespaced('services')}/hsc-jit-backend:http/proxy/ready"
-        for attempt in range(_READY_ATTEMPTS):
+        said = ""
+        for _ in moments(self.backup.sleep, _READY_SECONDS, every=0.5):
             try:
                 self.cluster.request("GET", path)
                 return
             except ApiProblem as problem:
-                if attempt == _READY_ATTEMPTS - 1:
-                    raise BackupProblem(f"/ready does not answer 200: {problem.message}") from problem
-                self.backup.sleep(0.5)
+                said = problem.message
+        raise BackupProblem(f"/ready does not answer 200 for {_READY_SECONDS:.0f} s: {said}")
 
     def _failed(self, error: Exception) -> Finding:
         evidence = {**asdict(self.state), "facts": self.facts}

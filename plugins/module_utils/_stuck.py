@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils._discovery import OURS, moments
-from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, by_owner, is_ready, key, owner_kinds
-from ansible_collections.hsc.jit.plugins.module_utils._readiness_controllers import condition, held_back, observed, status_of
+from ansible_collections.hsc.jit.plugins.module_utils._discovery import OURS
+from ansible_collections.hsc.jit.plugins.module_utils._objects import Object, by_owner, holds, is_ready, key, owner_kinds, status_of
+from ansible_collections.hsc.jit.plugins.module_utils._readiness_controllers import held_back, observed
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import PULLS, WARNINGS, Events
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import backed_off, starting
 from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._waiting import moments
 
 _REPLACED_BY = {"ReplicaSet", "StatefulSet", "DaemonSet"}
 _TRIED_AGAIN = "hsc.jit/tried-again"
@@ -58,12 +59,15 @@ class Stuck:
 
     def _observed(self, stateful_set: Object) -> Object:
         """It once its controller has seen its newest template: before, its status names the revision that is to go. Empty if never."""
-        found: Object | None = stateful_set
+        if observed(stateful_set):
+            return stateful_set
         for _ in moments(self.sleep):
-            if found is None or observed(found):
-                break
             found = self.cluster.find(f"{self._path('statefulsets')}/{stateful_set['metadata']['name']}")
-        return found if found and observed(found) else {"spec": {}}
+            if found is None:
+                break
+            if observed(found):
+                return found
+        return {"spec": {}}
 
     def _backed_off(self, pods: Sequence[Object]) -> Iterator[Object]:
         """That failed and wait for up to five minutes until they are tried again."""
@@ -72,7 +76,7 @@ class Stuck:
 
     def _make_refused_pods(self, objects: Sequence[Object]) -> None:
         """Have controllers look again whose pods were refused, by a quota that was raised since: else they wait for up to 17 minutes."""
-        refused = [one for one in self._there(objects, "Deployment") if condition(one, "ReplicaFailure").get("status") == "True"]
+        refused = [one for one in self._there(objects, "Deployment") if holds(one, "ReplicaFailure")]
         sets = by_owner(self.cluster.list(self._path("replicasets")) if refused else [])
         short = [("replicasets", one) for owner in refused for one in sets.get(owner["metadata"]["uid"], []) if _short(one)]
         short += [("statefulsets", one) for one in self._there(objects, "StatefulSet") if _short(one)]

@@ -143,8 +143,6 @@ def test_a_storage_class_that_has_come_since_the_run_before(base, seen, tmp_path
     claim = {**wants, "resources": {"requests": {"storage": "64Mi"}}}
     small.more.append({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "late"}, "spec": claim})
     small.pod["volumes"] = [{"name": "late", "persistentVolumeClaim": {"claimName": "late"}}]
-    outcome, _ = run(base.cluster, "present", objects=small.objects(base.cluster.namespace))
-    assert any(f'"{name}" not found' in finding.message for finding in outcome.findings), outcome.findings
     classes, volumes = "/apis/storage.k8s.io/v1/storageclasses", "/api/v1/persistentvolumes"
     volume = {**wants, "capacity": {"storage": "64Mi"}, "hostPath": {"path": str(tmp_path)}}
 
@@ -152,9 +150,11 @@ def test_a_storage_class_that_has_come_since_the_run_before(base, seen, tmp_path
         said = base.cluster.list(base.cluster.namespaced("events"), fieldSelector="reason=ProvisioningFailed")
         return sum(one["count"] for one in said if one["involvedObject"]["name"] == "late")
 
-    before = looks()
-    until(lambda: looks() > before, 30)  # the next look is 15 s away now
     try:
+        outcome, _ = run(base.cluster, "present", objects=small.objects(base.cluster.namespace))
+        assert any(f'"{name}" not found' in finding.message for finding in outcome.findings), outcome.findings
+        before = looks()
+        until(lambda: looks() > before, 30)  # the next look is 15 s away now
         base.cluster.create(classes, {"metadata": {"name": name}, "provisioner": "kubernetes.io/no-provisioner"})
         base.cluster.create(volumes, {"metadata": {"name": name}, "spec": volume})
         seconds, _ = deployed(base, small)

@@ -61,6 +61,18 @@ def test_a_refusal_says_what_to_do(problem, verdict, words):
     assert problem.message in finding.message
 
 
+@pytest.mark.parametrize(
+    ("problem", "command"),
+    [
+        (ApiProblem(409, "Conflict", 'conflict with "kubectl-edit"'), "`kubectl get configmap a{} -o yaml --show-managed-fields`"),
+        (ApiProblem(422, "Invalid", "field is immutable"), "`kubectl delete configmap a{} --cascade=orphan`"),
+    ],
+)
+def test_the_command_of_a_next_step_works_as_written(problem, command):
+    assert command.format(" -n ns") in _plan.refusal(obj(metadata={"namespace": "ns"}), problem).next_step
+    assert command.format("") in _plan.refusal(obj(), problem).next_step
+
+
 def test_the_diff_is_by_object_and_field():
     changes = [
         _plan.Change("create", obj("new")),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_events import Events
 from ansible_collections.hsc.jit.plugins.module_utils._readiness_pods import backed_off, starting
-from judged import DIGEST, deployment, event, judge, pod, ready_pod, waiting
+from judged import DIGEST, deployment, event, judge, pod, ready_pod, unready, waiting
 
 
 @pytest.mark.parametrize(
@@ -183,15 +183,6 @@ def test_a_pod_for_which_others_are_made_to_leave_has_a_place():
     assert (state.status, "lower priority have left n0" in state.reason) == ("waiting", True)
 
 
-def unready(since, probe=None, **state):
-    one = pod(
-        conditions=[{"type": "Ready", "status": "False", "lastTransitionTime": f"2026-11-28T{since}Z"}],
-        containerStatuses=[{"name": "web", "state": state}],
-    )
-    one["spec"] = {"containers": [{"startupProbe": probe} if probe else {}, {}]}
-    return one
-
-
 PROBE = {"periodSeconds": 2, "failureThreshold": 60}
 
 
@@ -211,6 +202,17 @@ PROBE = {"periodSeconds": 2, "failureThreshold": 60}
 def test_a_database_that_recovers_has_the_time_of_its_startup_probe(one, wanted):
     """Where nothing of a pod runs, nothing is lost with it."""
     assert starting(one, datetime(2026, 11, 28, 2, 1, tzinfo=UTC)) is wanted
+
+
+@pytest.mark.parametrize(("restarts", "wanted"), [(0, True), (1, False)])
+def test_the_pull_of_its_image_is_not_of_that_time_and_a_crash_gives_no_more_of_it(restarts, wanted):
+    one = unready("01:50:00", restarts=restarts, running={"startedAt": "2026-11-28T02:00:30Z"})
+    assert starting(one, datetime(2026, 11, 28, 2, 1, tzinfo=UTC)) is wanted
+
+
+def test_a_program_that_was_ready_has_its_time_from_when_it_no_longer_is():
+    one = unready("02:00:30", running={"startedAt": "2026-11-01T00:00:00Z"})
+    assert starting(one, datetime(2026, 11, 28, 2, 1, tzinfo=UTC))
 
 
 def test_restarts_of_another_day_are_no_fault_of_this_release():

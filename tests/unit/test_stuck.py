@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 
 from ansible_collections.hsc.jit.plugins.module_utils._objects import key
 from ansible_collections.hsc.jit.plugins.module_utils._stuck import Stuck
+from judged import ready_pod, unready
 
 NOW = datetime(2026, 11, 28, 2, 0, tzinfo=UTC)
 
 
 class Server:
-    def __init__(self, *pods, found=(), replica_sets=(), events=()):
-        self.lists = {"pods": pods, "replicasets": replica_sets, "events": events}
+    def __init__(self, *pods, found=(), replica_sets=()):
+        self.lists = {"pods": pods, "replicasets": replica_sets, "events": ()}
         self.found, self.asked, self.changed = list(found), [], []
 
     def namespaced(self, plural, api="/api/v1", namespace=None):
@@ -32,20 +33,14 @@ class Server:
 
 
 def pod(name="store-0", revision="old", since="01:59:50", owner=("StatefulSet", "s"), waiting=None, **metadata):
-    conditions = [{"type": "Ready", "status": "False", "lastTransitionTime": f"2026-11-28T{since}Z"}]
-    state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
+    one = unready(since, name=name, **({"waiting": {"reason": waiting}} if waiting else {"running": {}}))
     owners = [{"kind": owner[0], "uid": owner[1]}]
-    labels = {"controller-revision-hash": revision}
-    return {
-        "metadata": {"name": name, "uid": name, "labels": labels, "ownerReferences": owners, **metadata},
-        "status": {"conditions": conditions, "containerStatuses": [{"name": "c", "state": state}]},
-    }
+    one["metadata"] |= {"labels": {"controller-revision-hash": revision}, "ownerReferences": owners, **metadata}
+    return one
 
 
 def ready(**more):
-    one = pod(**more)
-    one["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
-    return one
+    return {**pod(**more), "status": ready_pod()["status"]}
 
 
 def stateful_set(seen=2, replicas=1, **spec):
