@@ -1,12 +1,14 @@
-"""How soon is it known that many workloads have become ready? Fifty Deployments of one pod each, available ten seconds after their start.
+"""How soon is it known that many workloads have become ready? Fifty Deployments of one pod each, ready after ten seconds.
 
     PYTHONPATH=.collections .venv/bin/python tests/bench/ready.py --rounds 3
+    PYTHONPATH=.collections .venv/bin/python tests/bench/ready.py --rounds 3 --after-start
     PYTHONPATH=.collections .venv/bin/python tests/bench/ready.py --rounds 3 --stand-in
 
 What is measured, in a namespace of each round's own: seconds from the first write until the verdict, and how many of them passed after the
 cluster itself had said of the last Deployment that it is available (known to the second only); and the processor seconds that the whole
-machine and this process spent meanwhile. With --stand-in their pods are on a node that says they are ready and starts nothing, so that the
-time to start fifty containers is left out.
+machine and this process spent meanwhile. The ten seconds begin with the first write: each pod has a readiness gate that is opened then.
+With --after-start they begin with each pod's own start, so that the time to start fifty containers comes on top. With --stand-in as well,
+but the pods are on a node that says they are ready and starts nothing.
 """
 
 import argparse
@@ -14,11 +16,13 @@ import os
 import statistics
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
 from ansible_collections.hsc.jit.plugins.module_utils._apply import Applier
+from ansible_collections.hsc.jit.plugins.module_utils._discovery import in_parallel
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._target import connect
 from ansible_collections.hsc.jit.plugins.module_utils._watch import Watch
@@ -29,6 +33,8 @@ from private_namespace import private_namespace  # noqa: E402
 from stand_in_node import PLACEMENT, stand_in_node  # noqa: E402
 from waiting import until  # noqa: E402
 
+GATE = "hsc.jit/bench"
+READY_SECONDS = 10
 CONFINED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -38,16 +44,34 @@ def sandbox_image(cluster):
     return next(name for name in images if "pause" in name)
 
 
-def workload(name, image, **placement):
+def workload(name, image, gate, **placement):
     pod = {
         "securityContext": {"runAsNonRoot": True, "runAsUser": 65535, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [{"name": "pause", "image": image, "securityContext": CONFINED}],
         "automountServiceAccountToken": False,
+        "readinessGates": [{"conditionType": GATE}] if gate else [],
         **placement,
     }
     template = {"metadata": {"labels": {"app": name}}, "spec": pod}
-    spec = {"replicas": 1, "minReadySeconds": 10, "selector": {"matchLabels": {"app": name}}, "template": template}
+    wait = 0 if gate else READY_SECONDS
+    spec = {"replicas": 1, "minReadySeconds": wait, "selector": {"matchLabels": {"app": name}}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+
+def open_gates(cluster, count):
+    """Of all pods, when their time has come."""
+    time.sleep(READY_SECONDS)
+    path = cluster.namespaced("pods")
+    until(lambda: len(cluster.list(path)) == count, 60)
+
+    def opened(pod):
+        name = pod["metadata"]["name"]
+        status = {"conditions": [{"type": GATE, "status": "True"}]}
+        cluster.patch_apply(
+            f"{path}/{name}/status", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "status": status}, "bench"
+        )
+
+    in_parallel(opened, cluster.list(path))
 
 
 def last_available(cluster):
@@ -63,16 +87,21 @@ def spent():
     return sum(map(int, (user, nice, system, *interrupts[:2]))) / os.sysconf("SC_CLK_TCK"), time.process_time()
 
 
-def measured(kubeconfig, count, image, placement):
-    with private_namespace(kubeconfig, "bench") as cluster:
+def measured(kubeconfig, count, image, gate, placement):
+    with private_namespace(kubeconfig, "bench") as cluster, ThreadPoolExecutor(1) as beside:
         applier = Applier(cluster, "hsc.jit", False, Progress())
         began, (machine, ours) = time.time(), spent()
-        changes, refused = applier.plan([workload(f"web-{number:02}", image, **placement) for number in range(count)], (), prune=False)
+        opened = beside.submit(open_gates, cluster, count) if gate else None
+        changes, refused = applier.plan(
+            [workload(f"web-{number:02}", image, gate, **placement) for number in range(count)], (), prune=False
+        )
         assert not (refused or applier.apply(changes))
         findings = Watch(cluster, applier.kinds, Progress(), time.monotonic).wait([change.obj for change in changes], 300)
         ended, (machine_then, ours_then) = time.time(), spent()
         assert {one.verdict for one in findings} == {"pass"}, findings
         after = ended - last_available(cluster)
+        if opened:
+            opened.result()
     until(lambda: cluster.find(f"/api/v1/namespaces/{cluster.namespace}") is None, 300)  # a node has room for 110 pods
     return ended - began, after, machine_then - machine, ours_then - ours
 
@@ -82,12 +111,16 @@ def main():
     parser.add_argument("--kubeconfig", default="/var/lib/hsc-jit-local/kubeconfig")
     parser.add_argument("--workloads", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--after-start", action="store_true", help="ten seconds from each pod's own start, not from the first write")
     parser.add_argument("--stand-in", action="store_true", help="pods on a node that starts nothing")
     chosen = parser.parse_args()
     image = sandbox_image(connect({"kubeconfig": chosen.kubeconfig}))
     node, placement = (stand_in_node(chosen.kubeconfig), PLACEMENT) if chosen.stand_in else (nullcontext(), {})
     with node:
-        rounds = [measured(chosen.kubeconfig, chosen.workloads, image, placement) for _ in range(chosen.rounds)]
+        rounds = [
+            measured(chosen.kubeconfig, chosen.workloads, image, not (chosen.after_start or chosen.stand_in), placement)
+            for _ in range(chosen.rounds)
+        ]
     titles = ("until the verdict", "of that, after the last was available", "processor time of the machine", "of that, ours")
     for title, values in zip(titles, zip(*rounds, strict=True), strict=True):
         print(f"{title}: {statistics.median(values):.1f} s ({min(values):.1f} to {max(values):.1f})")
