@@ -80,8 +80,9 @@ def pod_state(pod: Object, events: Events, before: Restarts = MappingProxyType({
         return PodState("failed", f"{status.get('reason', 'Failed')}: {status.get('message', '')}", _CRASH, pod=name)
     if is_ready(pod):
         return PodState("ready", pod=name)
-    probe = events.last(pod, "Unhealthy")
-    return blocked(pod, events) or PodState("waiting", f"not ready: {probe}" if probe else "starting", pod=name)
+    ready = condition(pod, "Ready")
+    why = ready.get("message") if ready.get("reason") == "ReadinessGatesNotReady" else events.last(pod, "Unhealthy")
+    return blocked(pod, events) or PodState("waiting", f"not ready: {why}" if why else "starting", pod=name)
 
 
 def _scheduling(pod: Object) -> PodState | None:

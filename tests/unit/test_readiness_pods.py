@@ -57,6 +57,17 @@ def test_what_may_still_become_well_is_waited_for(slow, words):
     assert words in state.reason
 
 
+def test_a_gate_that_somebody_else_has_to_open_is_named():
+    """Of a load balancer, for example: all containers are ready then, and nothing else tells what is waited for."""
+    message = 'corresponding condition of pod readiness gate "lb/attached" does not exist.'
+    gated = {
+        **ready_pod()["status"],
+        "conditions": [{"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady", "message": message}],
+    }
+    state = judge(deployment(wanted=1), pod(**gated))
+    assert (state.status, message in state.reason) == ("waiting", True)
+
+
 def test_only_a_pod_that_failed_waits_to_be_tried_again():
     unmounted = pod("web-2")
     events = Events([event(unmounted, "FailedMount", 'secret "x" not found')])
