@@ -14,7 +14,10 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -22,6 +25,9 @@ from ansible.utils.display import Display
 from ansible_collections.hsc.jit.plugins.module_utils._progress import as_line
 
 _POLL_SECONDS = 0.3
+_SHOWN_SECONDS = 2.0  # a line that has not arrived by then never will
+_showing = threading.Lock()  # while a line is on its way to ansible-playbook
+_ending = threading.Event()
 
 
 class ProgressAction(ActionBase):
@@ -31,9 +37,10 @@ class ProgressAction(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        if playbook := multiprocessing.parent_process():  # this is a worker that ansible-playbook forked for this one task
-            threading.Thread(target=_end_with, args=(playbook.pid,), daemon=True).start()
-        with tempfile.NamedTemporaryFile(prefix="hsc-jit-progress-") as file:
+        worker_of = multiprocessing.parent_process()  # ansible-playbook forks a worker for each task
+        if worker_of:
+            threading.Thread(target=_end_with, args=(worker_of.pid,), daemon=True).start()
+        with _whole_lines() if worker_of else nullcontext(), tempfile.NamedTemporaryFile(prefix="hsc-jit-progress-") as file:
             done = threading.Event()
             follower = threading.Thread(target=_follow, args=(Path(file.name), done), daemon=True)
             follower.start()
@@ -56,9 +63,36 @@ def _follow(path: Path, done: threading.Event) -> None:
             last = done.wait(_POLL_SECONDS)
             *lines, rest = (rest + file.read()).split(b"\n")
             for line in lines:
-                display.display("  " + as_line(json.loads(line)), color="bright gray")
+                with _showing:
+                    if _ending.is_set():
+                        return
+                    display.display("  " + as_line(json.loads(line)), color="bright gray")
             if last:
                 return
+
+
+@contextmanager
+def _whole_lines() -> Iterator[None]:
+    """Let no signal end this worker within a line.
+
+    It would take the lock of the queue to ansible-playbook with it, which then waits for that for ever and keeps the lease.
+    """
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+
+    def end(number: int, frame: FrameType | None) -> None:
+        _ending.set()
+        _showing.acquire(timeout=_SHOWN_SECONDS)
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    for one in before:
+        signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _end_with(playbook: int) -> None:

@@ -44,7 +44,7 @@ def sandbox_image(cluster):
     return next(name for name in images if "pause" in name)
 
 
-def workload(name, image, gate, **placement):
+def workload(name, image, *, gate, **placement):
     pod = {
         "securityContext": {"runAsNonRoot": True, "runAsUser": 65535, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [{"name": "pause", "image": image, "securityContext": CONFINED}],
@@ -64,14 +64,9 @@ def open_gates(cluster, count):
     path = cluster.namespaced("pods")
     until(lambda: len(cluster.list(path)) == count, 60)
 
-    def opened(pod):
-        name = pod["metadata"]["name"]
-        status = {"conditions": [{"type": GATE, "status": "True"}]}
-        cluster.patch_apply(
-            f"{path}/{name}/status", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "status": status}, "bench"
-        )
-
-    in_parallel(opened, cluster.list(path))
+    gate = {"apiVersion": "v1", "kind": "Pod", "status": {"conditions": [{"type": GATE, "status": "True"}]}}
+    names = [pod["metadata"]["name"] for pod in cluster.list(path)]
+    in_parallel(lambda name: cluster.patch_apply(f"{path}/{name}/status", {**gate, "metadata": {"name": name}}, "bench"), names)
 
 
 def last_available(cluster):
@@ -87,21 +82,20 @@ def spent():
     return sum(map(int, (user, nice, system, *interrupts[:2]))) / os.sysconf("SC_CLK_TCK"), time.process_time()
 
 
-def measured(kubeconfig, count, image, gate, placement):
+def measured(kubeconfig, count, image, *, gate, placement):
     with private_namespace(kubeconfig, "bench") as cluster, ThreadPoolExecutor(1) as beside:
         applier = Applier(cluster, "hsc.jit", False, Progress())
         began, (machine, ours) = time.time(), spent()
         opened = beside.submit(open_gates, cluster, count) if gate else None
-        changes, refused = applier.plan(
-            [workload(f"web-{number:02}", image, gate, **placement) for number in range(count)], (), prune=False
-        )
+        wanted = [workload(f"web-{number:02}", image, gate=gate, **placement) for number in range(count)]
+        changes, refused = applier.plan(wanted, (), prune=False)
         assert not (refused or applier.apply(changes))
         findings = Watch(cluster, applier.kinds, Progress(), time.monotonic).wait([change.obj for change in changes], 300)
         ended, (machine_then, ours_then) = time.time(), spent()
-        assert {one.verdict for one in findings} == {"pass"}, findings
-        after = ended - last_available(cluster)
         if opened:
             opened.result()
+        assert {one.verdict for one in findings} == {"pass"}, findings
+        after = ended - last_available(cluster)
     until(lambda: cluster.find(f"/api/v1/namespaces/{cluster.namespace}") is None, 300)  # a node has room for 110 pods
     return ended - began, after, machine_then - machine, ours_then - ours
 
@@ -116,11 +110,9 @@ def main():
     chosen = parser.parse_args()
     image = sandbox_image(connect({"kubeconfig": chosen.kubeconfig}))
     node, placement = (stand_in_node(chosen.kubeconfig), PLACEMENT) if chosen.stand_in else (nullcontext(), {})
+    gate = not (chosen.after_start or chosen.stand_in)
     with node:
-        rounds = [
-            measured(chosen.kubeconfig, chosen.workloads, image, not (chosen.after_start or chosen.stand_in), placement)
-            for _ in range(chosen.rounds)
-        ]
+        rounds = [measured(chosen.kubeconfig, chosen.workloads, image, gate=gate, placement=placement) for _ in range(chosen.rounds)]
     titles = ("until the verdict", "of that, after the last was available", "processor time of the machine", "of that, ours")
     for title, values in zip(titles, zip(*rounds, strict=True), strict=True):
         print(f"{title}: {statistics.median(values):.1f} s ({min(values):.1f} to {max(values):.1f})")
