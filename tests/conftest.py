@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster, connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster, connect
 from private_namespace import private_namespace
 
 

@@ -1,6 +1,6 @@
 """What the API server would say of pods and workloads, cut down to what the failure detector reads; and its verdict."""
 
-from ansible_collections.hsc.jit.plugins.module_utils import _readiness as r
+from ansible_collections.hsc.jit.plugins.module_utils._readiness import readiness as r
 
 DIGEST = "localhost:5001/x@sha256:1"
 

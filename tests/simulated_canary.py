@@ -1,6 +1,6 @@
 """Pairs of requests, one to the canary and one to the stable release, that fail by chance."""
 
-from ansible_collections.hsc.jit.plugins.module_utils._sequential import Evidence
+from ansible_collections.hsc.jit.plugins.module_utils._canary.sequential import Evidence
 
 PAIRS = 3000  # a minute at 50 pairs a second
 

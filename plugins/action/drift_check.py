@@ -2,7 +2,7 @@
 # Apache License 2.0 (see LICENSE)
 """Live progress of hsc.jit.drift_check."""
 
-from ansible_collections.hsc.jit.plugins.plugin_utils._follow import ProgressAction
+from ..plugin_utils._follow import ProgressAction
 
 
 class ActionModule(ProgressAction):

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""Hands the play's variables to ``_settings``: a module would not see them."""
+"""Hands the play's variables to ``_settings/rules``: a module would not see them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
-from ansible_collections.hsc.jit.plugins.module_utils import _settings
+
+from ..module_utils._settings import rules
 
 _COLLECTION = Path(__file__).parents[2]
 
@@ -24,12 +25,12 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         given = task_vars or {}
         names = known(_COLLECTION)
-        hashed = _settings.hashed(names)
-        looked_at = (hashed | _settings.LOOKED_AT) & set(given)
+        hashed = rules.hashed(names)
+        looked_at = (hashed | rules.LOOKED_AT) & set(given)
         values = {name: value for name in sorted(looked_at) if (value := self._value(name)) is not None}
-        problems = _settings.problems(values, given, names)
+        problems = rules.problems(values, given, names)
         result |= {"changed": False, "settings": len(values)}
-        result["sha256"] = _settings.fingerprint({name: value for name, value in values.items() if name in hashed})
+        result["sha256"] = rules.fingerprint({name: value for name, value in values.items() if name in hashed})
         if problems:
             result |= {
                 "failed": True,
@@ -48,7 +49,7 @@ class ActionModule(ActionBase):
 
 def known(collection: Path) -> set[str]:
     """Names of all settings: the release's, the roles', and facts that the phases hand on."""
-    names = set(_load(collection / "playbooks/group_vars/all.yml")) | _settings.FACTS
+    names = set(_load(collection / "playbooks/group_vars/all.yml")) | rules.FACTS
     for path in collection.glob("roles/*/meta/argument_specs.yml"):
         names |= set(_load(path)["argument_specs"]["main"].get("options") or {})
     return names

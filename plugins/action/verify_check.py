@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.hsc.jit.plugins.plugin_utils._follow import ProgressAction
+from ..plugin_utils._follow import ProgressAction
 
 
 class ActionModule(ProgressAction):

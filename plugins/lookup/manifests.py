@@ -53,8 +53,9 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
-from ansible_collections.hsc.jit.plugins.module_utils import _manifests
-from ansible_collections.hsc.jit.plugins.module_utils._objects import component
+
+from ..module_utils._kube import manifests
+from ..module_utils._kube.objects import component
 
 _SUFFIX = ".yml.j2"
 
@@ -73,8 +74,8 @@ class LookupModule(LookupBase):
             found += [(path, str(path.relative_to(directory))) for path in files]
         try:
             objects = [(source, self._object(templar, path, source)) for path, source in found]
-            whole = _manifests.complete([(source, obj) for source, obj in objects if obj])
-        except _manifests.ManifestProblem as problem:
+            whole = manifests.complete([(source, obj) for source, obj in objects if obj])
+        except manifests.ManifestProblem as problem:
             raise AnsibleError(str(problem)) from problem
         chosen = self.get_option("components")
         return [obj for obj in whole if not chosen or component(obj) in chosen]
@@ -84,5 +85,5 @@ class LookupModule(LookupBase):
             text = templar.template(trust_as_template(path.read_text(encoding="utf-8")))
         except AnsibleError as error:
             raise AnsibleError(f"{source}: cannot be rendered: {error}") from error
-        obj = _manifests.parse(str(text or ""), source)
-        return obj and _manifests.stamp(obj, path.parent.name, str(self.get_option("namespace")), self.get_option("pod_spec"))
+        obj = manifests.parse(str(text or ""), source)
+        return obj and manifests.stamp(obj, path.parent.name, str(self.get_option("namespace")), self.get_option("pod_spec"))

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hsc.jit.plugins.module_utils import _journal, _waiver
-from ansible_collections.hsc.jit.plugins.module_utils._finding import VERDICTS, Finding
-from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._target import TARGET_SPEC, ApiProblem, Cluster, connect
+
+from . import _journal, _waiver
+from ._errors import Problem
+from ._finding import VERDICTS, Finding
+from ._kube.client import TARGET_SPEC, ApiProblem, Cluster, connect
+from ._progress import Progress
 
 RUN_SPEC: dict[str, Any] = {
     "journal": {"type": "path"},
@@ -31,14 +33,6 @@ RUN_SPEC: dict[str, Any] = {
 
 
 _SHOWN = 4000  # characters
-
-
-class Problem(Exception):
-    """What cannot be done, and what the operator does now. Raised before anything changed, or after it was put back."""
-
-    def __init__(self, message: str, next_step: str = "") -> None:
-        super().__init__(message)
-        self.message, self.next_step = message, next_step
 
 
 @dataclass

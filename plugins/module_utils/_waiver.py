@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils._checklist import BY_ID
-from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ._checklist import BY_ID
+from ._finding import Finding
 
 _FIELDS = ("id", "owner", "reason", "until")
 

@@ -63,8 +63,9 @@ findings:
 
 from urllib.parse import urlsplit
 
-from ansible_collections.hsc.jit.plugins.module_utils import _access_look
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
+from ..module_utils._errors import Problem
+from ..module_utils._module import Context, Outcome, run
+from ..module_utils._quality import access_probe
 
 SPEC = {
     "url": {"type": "str", "required": True},
@@ -81,7 +82,7 @@ def work(context: Context) -> Outcome:
     address = urlsplit(context.params["url"])
     if address.scheme not in ("http", "https") or not address.hostname:
         raise Problem(f"url is {context.params['url']!r}.", "Give the whole address, https://support.example.com.")
-    return Outcome(findings=_access_look.look(context))
+    return Outcome(findings=access_probe.look(context))
 
 
 def main() -> None:

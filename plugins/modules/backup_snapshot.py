@@ -75,11 +75,12 @@ removed:
 
 from pathlib import Path
 
-from ansible_collections.hsc.jit.plugins.module_utils import _offsite
-from ansible_collections.hsc.jit.plugins.module_utils._backup import new_snapshot, of_run
-from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
-from ansible_collections.hsc.jit.plugins.module_utils._redis_backup import BackupProblem
+from ..module_utils._backup import s3
+from ..module_utils._backup.backup import new_snapshot, of_run
+from ..module_utils._backup.redis import BackupProblem
+from ..module_utils._errors import Problem
+from ..module_utils._finding import Finding
+from ..module_utils._module import Context, Outcome, run
 
 SPEC = {
     "directory": {"type": "path", "required": True},
@@ -107,13 +108,13 @@ def work(context: Context) -> Outcome:
         return Outcome(findings=findings, facts={"snapshot": snapshot.as_dict(), "removed": []})
     if context.check_mode:
         return Outcome(None, snapshot.id, facts={"snapshot": {}, "removed": []})
-    offsite = _offsite.connect(context.params["s3"], context.cluster)
+    offsite = s3.connect(context.params["s3"], context.cluster)
     backup.whole(snapshot, stores)
     findings = backup.findings
     removed: list[str] = []
     if snapshot.proved:
         context.progress.say("Keeping copies", detail=context.params["s3"].get("bucket", str(folder)))
-        kept, removed = _offsite.keep_copies(offsite, snapshot, folder, context.params["keep"])
+        kept, removed = s3.keep_copies(offsite, snapshot, folder, context.params["keep"])
         findings.append(kept)
     return Outcome(None, snapshot.id, findings, {"snapshot": snapshot.as_dict(), "removed": removed})
 

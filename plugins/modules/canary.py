@@ -79,8 +79,9 @@ findings:
   elements: dict
 """
 
-from ansible_collections.hsc.jit.plugins.module_utils._canary import Canary
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
+from ..module_utils._canary.canary import Canary
+from ..module_utils._errors import Problem
+from ..module_utils._module import Context, Outcome, run
 
 SPEC = {
     "objects": {"type": "list", "elements": "dict", "required": True},

@@ -51,9 +51,11 @@ files:
 
 from pathlib import Path
 
-from ansible_collections.hsc.jit.plugins.module_utils import _dashboard, _whole_file
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
-from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Prometheus, ask, dashboards
+from ..module_utils import _atomic_file
+from ..module_utils._errors import Problem
+from ..module_utils._module import Context, Outcome, run
+from ..module_utils._report import dashboard
+from ..module_utils._verify.monitoring import Prometheus, ask, dashboards
 
 SPEC = {
     "dest": {"type": "path", "required": True},
@@ -77,11 +79,11 @@ def work(context: Context) -> Outcome:
     span = {"start": f"{begin:.0f}", "end": f"{end:.0f}", "step": f"{max(10, (end - begin) / _POINTS):.0f}"}
     files = []
     for name, text in sorted(found.items()):
-        title, panels = _dashboard.panels(text)
-        drawn = [(panel, _dashboard.lines(ask(context, prometheus, "query_range", query=panel.query, **span))) for panel in panels]
+        title, panels = dashboard.panels(text)
+        drawn = [(panel, dashboard.lines(ask(context, prometheus, "query_range", query=panel.query, **span))) for panel in panels]
         files.append(str(Path(params["dest"]) / Path(name).with_suffix(".html").name))
         if not context.check_mode:
-            _whole_file.write(Path(files[-1]), _dashboard.as_page(title, drawn, begin, end))
+            _atomic_file.write(Path(files[-1]), dashboard.as_page(title, drawn, begin, end))
     return Outcome(before={}, after={"written": files}, facts={"files": files})
 
 

@@ -37,14 +37,14 @@ findings:
   elements: dict
 """
 
-from ansible_collections.hsc.jit.plugins.module_utils import _drift
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, run
+from ..module_utils._module import Context, Outcome, run
+from ..module_utils._release import drift
 
 SPEC = {"field_manager": {"type": "str", "default": "hsc.jit"}}
 
 
 def work(context: Context) -> Outcome:
-    return Outcome(findings=_drift.look(context))
+    return Outcome(findings=drift.look(context))
 
 
 def main() -> None:

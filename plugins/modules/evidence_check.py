@@ -37,14 +37,14 @@ findings:
 
 from pathlib import Path
 
-from ansible_collections.hsc.jit.plugins.module_utils import _evidence
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, run
+from ..module_utils._module import Context, Outcome, run
+from ..module_utils._report import audit
 
 SPEC = {"evidence": {"type": "path", "required": True}}
 
 
 def work(context: Context) -> Outcome:
-    return Outcome(findings=_evidence.check(Path(context.params["evidence"])))
+    return Outcome(findings=audit.check(Path(context.params["evidence"])))
 
 
 def main() -> None:

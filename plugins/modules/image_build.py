@@ -75,10 +75,11 @@ sboms:
 
 from pathlib import Path
 
-from ansible_collections.hsc.jit.plugins.module_utils import _image_build
-from ansible_collections.hsc.jit.plugins.module_utils._image_recipes import image_name
-from ansible_collections.hsc.jit.plugins.module_utils._image_registry import Registry
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
+from ..module_utils._errors import Problem
+from ..module_utils._images import build
+from ..module_utils._images.push import Registry
+from ..module_utils._images.recipes import image_name
+from ..module_utils._module import Context, Outcome, run
 
 SPEC = {
     "registry": {"type": "str", "default": "localhost:5001"},
@@ -94,20 +95,20 @@ SPEC = {
 def work(context: Context) -> Outcome:
     params = context.params
     cache, source, programs = (Path(params[key]).expanduser() for key in ("cache_dir", "source", "programs"))
-    workshop = _image_build.Workshop(cache, source, programs, params["edition"], params["base"], params["ready"])
-    problems = _image_build.problems(workshop)
+    workshop = build.Workshop(cache, source, programs, params["edition"], params["base"], params["ready"])
+    problems = build.problems(workshop)
     if problems:
         raise Problem("\n".join(problems), "Nothing was built.")
     try:
         if context.check_mode:
-            found = {name: _image_build.built(workshop, name) for name in workshop.wanted}
-            images = {name: _image_build.reference(params["registry"], name, one) for name, one in found.items() if one}
+            found = {name: build.built(workshop, name) for name in workshop.wanted}
+            images = {name: build.reference(params["registry"], name, one) for name, one in found.items() if one}
             images, done = {**params["ready"], **images}, [f"would build {image_name(name)}" for name, one in found.items() if not one]
         else:
-            images, done = _image_build.ensure(workshop, Registry(params["registry"]), context.progress.say)
+            images, done = build.ensure(workshop, Registry(params["registry"]), context.progress.say)
     except (RuntimeError, OSError) as error:
         raise Problem(f"Building the images failed: {error}", "Run it again: what was built is kept.") from error
-    sboms = {name: one["sbom"] for name in workshop.wanted if (one := _image_build.built(workshop, name))}
+    sboms = {name: one["sbom"] for name in workshop.wanted if (one := build.built(workshop, name))}
     return Outcome([], done, facts={"images": images, "done": done, "sboms": sboms})
 
 

@@ -84,8 +84,12 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils import _lease, _lease_keeper, _preflight_window, _process_mark
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
+from ..module_utils import _process
+from ..module_utils._errors import Problem
+from ..module_utils._lease import lease as deploy_lease
+from ..module_utils._lease import renewer
+from ..module_utils._lease import window as lease_window
+from ..module_utils._module import Context, Outcome, run
 
 SPEC = {
     "state": {"type": "str", "choices": ["held", "free"], "default": "held"},
@@ -104,35 +108,37 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _holder(params: Any) -> _lease.Holder:
+def _holder(params: Any) -> deploy_lease.Holder:
     of_run = params["run"] or (Path(params["journal"]).parent.name if params["journal"] else "run")
     pid = params["pid"] or 0
-    return _lease.Holder(f"{_user()}@{socket.gethostname()}:{pid}/{of_run}", _process_mark.process_mark(pid))
+    return deploy_lease.Holder(f"{_user()}@{socket.gethostname()}:{pid}/{of_run}", _process.process_mark(pid))
 
 
 def work(context: Context) -> Outcome:
     params = context.params
-    if params["duration_seconds"] < 3 * _lease.RENEW_SECONDS:
+    if params["duration_seconds"] < 3 * deploy_lease.RENEW_SECONDS:
         raise Problem(f"duration_seconds is {params['duration_seconds']}; one lost renewal would end the lease.", "Set 15 or more.")
-    slot = _lease.Slot(params["lease_namespace"], context.cluster.namespace, params["duration_seconds"])
-    keeper = _lease.Keeper(context.cluster, slot, _holder(params), context.now, context.sleep, _process_mark.has_ended)
+    slot = deploy_lease.Slot(params["lease_namespace"], context.cluster.namespace, params["duration_seconds"])
+    keeper = deploy_lease.Keeper(context.cluster, slot, _holder(params), context.now, context.sleep, _process.has_ended)
     lease = {"namespace": slot.namespace, "name": slot.name, "holder": keeper.me.identity, "held": False}
     if params["state"] == "free":
         if not context.check_mode:
             keeper.give_back()
         return Outcome(facts={"lease": lease})
-    window = params["window"] and _preflight_window.parse(params["window"])
+    window = params["window"] and lease_window.parse(params["window"])
     if window:
         keeper.read()  # the answer tells the server's time, by which the window is judged
-    findings = [_preflight_window.check(window, keeper.server_time())] if window else []
+    findings = [lease_window.check(window, keeper.server_time())] if window else []
     if context.check_mode:
         what, found = keeper.look()
-        return Outcome(findings=[_lease.finding(what, found, slot, keeper.me, keeper.server_time()), *findings], facts={"lease": lease})
-    if params["pid"] and _process_mark.is_missing(params["pid"]):  # killed while this task was on its way
+        return Outcome(
+            findings=[deploy_lease.finding(what, found, slot, keeper.me, keeper.server_time()), *findings], facts={"lease": lease}
+        )
+    if params["pid"] and _process.is_missing(params["pid"]):  # killed while this task was on its way
         raise Problem(f"pid {params['pid']}: the run has ended, so nobody would give the lease back.", "Start the playbook again.")
     finding, keep = keeper.take()
     if keep:
-        _lease_keeper.start(keeper, keeper.me.process)
+        renewer.start(keeper, keeper.me.process)
     return Outcome(findings=[finding, *findings], facts={"lease": {**lease, "held": finding.verdict == "pass"}})
 
 

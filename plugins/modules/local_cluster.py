@@ -102,9 +102,10 @@ registry:
   sample: localhost:5001
 """
 
-from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster, _local_cluster_lock
-from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import from_options
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
+from ..module_utils._errors import Problem
+from ..module_utils._local_cluster import cluster, lock
+from ..module_utils._local_cluster.settings import from_options
+from ..module_utils._module import Context, Outcome, run
 
 SPEC = {
     "state": {"type": "str", "choices": ["present", "stopped", "absent"], "default": "present"},
@@ -129,15 +130,15 @@ def work(context: Context) -> Outcome:
     facts = {"kubeconfig": str(settings.kubeconfig), "registry": f"localhost:{settings.registry_port}", "done": []}
     wanted = context.params["state"]
     if context.check_mode:
-        found = _local_cluster.state(settings)
+        found = cluster.state(settings)
         return Outcome(found, found if (found, wanted) == ("absent", "stopped") else wanted, facts=facts)
-    act = {"present": _local_cluster.up, "stopped": _local_cluster.stop, "absent": _local_cluster.down}[wanted]
+    act = {"present": cluster.up, "stopped": cluster.stop, "absent": cluster.down}[wanted]
     try:
-        with _local_cluster_lock.alone(f"cluster {settings.name}", _KILLED_SECONDS):
+        with lock.alone(f"cluster {settings.name}", _KILLED_SECONDS):
             done = act(settings, context.progress.say)
-    except _local_cluster_lock.Taken as holder:
+    except lock.Taken as holder:
         raise Problem(f"Local cluster {settings.name}: {holder} is at work on it.", "Wait until it has ended, and run again.") from holder
-    except _local_cluster.NotPossible as error:
+    except cluster.NotPossible as error:
         raise Problem(str(error), "Nothing was made.") from error
     except RuntimeError as error:
         raise Problem(

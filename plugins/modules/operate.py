@@ -83,8 +83,8 @@ findings:
   elements: dict
 """
 
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, run
-from ansible_collections.hsc.jit.plugins.module_utils._operate import Operation
+from ..module_utils._module import Context, Outcome, run
+from ..module_utils._operate.operations import Operation
 
 OPERATIONS = ("restart", "celery", "flush", "logs", "scale", "drain")
 SPEC = {

@@ -96,8 +96,9 @@ requests:
   sample: {GET: 22, PATCH: 41, POST: 95}
 """
 
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
-from ansible_collections.hsc.jit.plugins.module_utils._preflight import Asked, look
+from ..module_utils._errors import Problem
+from ..module_utils._module import Context, Outcome, run
+from ..module_utils._preflight.checks import Asked, look
 
 SPEC = {
     "objects": {"type": "list", "elements": "dict", "required": True},

@@ -109,9 +109,10 @@ findings:
 from datetime import timedelta
 from pathlib import Path
 
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
-from ansible_collections.hsc.jit.plugins.module_utils._quality import Asked, look
-from ansible_collections.hsc.jit.plugins.module_utils._quality_load import Wanted
+from ..module_utils._errors import Problem
+from ..module_utils._module import Context, Outcome, run
+from ..module_utils._quality.checks import Asked, look
+from ..module_utils._quality.load import Wanted
 
 _LIST = {"type": "list", "elements": "str", "default": []}
 SPEC = {

@@ -130,8 +130,8 @@ findings:
   elements: dict
 """
 
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, run
-from ansible_collections.hsc.jit.plugins.module_utils._release import Engine
+from ..module_utils._module import Context, Outcome, run
+from ..module_utils._release.engine import Engine
 
 SPEC = {
     "state": {"type": "str", "choices": ["planned", "present", "previous"], "default": "present"},

@@ -103,13 +103,14 @@ table:
 from datetime import datetime
 from pathlib import Path
 
-from ansible_collections.hsc.jit.plugins.module_utils import _journal
-from ansible_collections.hsc.jit.plugins.module_utils._evidence import WRITTEN
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
-from ansible_collections.hsc.jit.plugins.module_utils._report import About, build
-from ansible_collections.hsc.jit.plugins.module_utils._report_files import previous, read_journal, write
-from ansible_collections.hsc.jit.plugins.module_utils._report_text import table
-from ansible_collections.hsc.jit.plugins.module_utils._snapshot import file_sha256
+from ..module_utils import _journal
+from ..module_utils._backup.snapshot import file_sha256
+from ..module_utils._errors import Problem
+from ..module_utils._module import Context, Outcome, run
+from ..module_utils._report.audit import WRITTEN
+from ..module_utils._report.files import previous, read_journal, write
+from ..module_utils._report.results import About, build
+from ..module_utils._report.text import table
 
 SPEC = {
     "environment": {"type": "str", "required": True},

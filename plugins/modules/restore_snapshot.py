@@ -87,12 +87,13 @@ safety:
 
 from pathlib import Path
 
-from ansible_collections.hsc.jit.plugins.module_utils import _offsite
-from ansible_collections.hsc.jit.plugins.module_utils._backup import FAILURES, new_snapshot, of_run
-from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
-from ansible_collections.hsc.jit.plugins.module_utils._redis_backup import BackupProblem
-from ansible_collections.hsc.jit.plugins.module_utils._restore import Restore, obstacles
+from ..module_utils._backup import s3
+from ..module_utils._backup.backup import FAILURES, new_snapshot, of_run
+from ..module_utils._backup.redis import BackupProblem
+from ..module_utils._errors import Problem
+from ..module_utils._finding import Finding
+from ..module_utils._module import Context, Outcome, run
+from ..module_utils._restore.restore import Restore, obstacles
 
 SPEC = {
     "directory": {"type": "path", "required": True},
@@ -110,7 +111,7 @@ SPEC = {
 def work(context: Context) -> Outcome:
     params = context.params
     folder = Path(params["directory"])
-    snapshot = _offsite.choose(_offsite.connect(params["s3"], context.cluster), folder, params["snapshot"])
+    snapshot = s3.choose(s3.connect(params["s3"], context.cluster), folder, params["snapshot"])
     backup = of_run(context)
     safety = ""
 

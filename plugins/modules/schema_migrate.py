@@ -103,9 +103,9 @@ log:
   elements: str
 """
 
-from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
-from ansible_collections.hsc.jit.plugins.module_utils._migration_steps import Migration
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, run
+from ..module_utils._finding import Finding
+from ..module_utils._migration.steps import Migration
+from ..module_utils._module import Context, Outcome, run
 
 SPEC = {
     "state": {"type": "str", "choices": ["planned", "present"], "default": "present"},

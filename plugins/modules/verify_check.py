@@ -138,10 +138,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Outcome, Problem, run
-from ansible_collections.hsc.jit.plugins.module_utils._verify import Asked, after_way_back, look
-from ansible_collections.hsc.jit.plugins.module_utils._verify_latency import Load
-from ansible_collections.hsc.jit.plugins.module_utils._verify_monitoring import Monitoring, Prometheus
+from ..module_utils._errors import Problem
+from ..module_utils._module import Context, Outcome, run
+from ..module_utils._verify.checks import Asked, after_way_back, look
+from ..module_utils._verify.latency import Load
+from ..module_utils._verify.monitoring import Monitoring, Prometheus
 
 JOBS = ["hsc-jit-backend", "hsc-jit-answer", "hsc-jit-worker", "hsc-jit-redis-exporter", "hsc-jit-redis-cache", "hsc-jit-postgres-exporter"]
 SPEC = {

@@ -22,7 +22,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.hsc.jit.plugins.module_utils._progress import as_line
+
+from ..module_utils._progress import as_line
 
 _POLL_SECONDS = 0.3
 _SHOWN_SECONDS = 2.0  # a line that has not arrived by then never will

@@ -32,8 +32,8 @@ import time
 from pathlib import Path
 
 import yaml
-from ansible_collections.hsc.jit.plugins.module_utils import _manifests
-from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube import manifests
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -104,7 +104,7 @@ def playbook(folder, tasks):
 
 
 def ours(folder, objects, namespace):
-    stamped = [_manifests.stamp(copy.deepcopy(obj), "30-all", namespace) for obj in objects]
+    stamped = [manifests.stamp(copy.deepcopy(obj), "30-all", namespace) for obj in objects]
     (folder / "objects.json").write_text(json.dumps(stamped))
     read = "{{ lookup('ansible.builtin.file', '" + str(folder / "objects.json") + "') | from_json }}"
     journal = str(folder / "run/journal.jsonl")

@@ -21,11 +21,11 @@ from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
-from ansible_collections.hsc.jit.plugins.module_utils._apply import Applier
-from ansible_collections.hsc.jit.plugins.module_utils._discovery import in_parallel
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.discovery import in_parallel
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._target import connect
-from ansible_collections.hsc.jit.plugins.module_utils._watch import Watch
+from ansible_collections.hsc.jit.plugins.module_utils._readiness.waiter import Watch
+from ansible_collections.hsc.jit.plugins.module_utils._release.applier import Applier
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/integration")]

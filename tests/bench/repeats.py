@@ -23,9 +23,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from ansible_collections.hsc.jit.plugins.module_utils import _objects
-from ansible_collections.hsc.jit.plugins.module_utils._lease import Slot
-from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube import objects as kube_objects
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._lease.lease import Slot
 from apply import product
 
 ROOT = Path(__file__).parents[2]
@@ -48,8 +48,8 @@ def ours(cluster):
     for path in PATHS:
         for kind in cluster.get(path)["resources"]:
             if kind["namespaced"] and {"list", "patch"} <= set(kind["verbs"]):
-                found |= {_objects.title(one): one for one in cluster.list(cluster.namespaced(kind["name"], path))}
-    applied = {title: one for title, one in found.items() if _objects.HASH in (one["metadata"].get("annotations") or {})}
+                found |= {kube_objects.title(one): one for one in cluster.list(cluster.namespaced(kind["name"], path))}
+    applied = {title: one for title, one in found.items() if kube_objects.HASH in (one["metadata"].get("annotations") or {})}
     return {title: one for title, one in applied.items() if not one["metadata"].get("ownerReferences")}  # a ReplicaSet inherits it
 
 

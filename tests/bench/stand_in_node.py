@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem, connect
 from waiting import until
 
 NAME = "bench-stand-in"

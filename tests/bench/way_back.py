@@ -15,8 +15,8 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from ansible_collections.hsc.jit.plugins.module_utils import _apply, _record
-from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._release import applier, record
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/integration")]
@@ -50,7 +50,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     cluster = connect({"kubeconfig": chosen.kubeconfig, "namespace": "hsc-jit"})
-    images = _record.newest(_apply.read_releases(cluster)).images
+    images = record.newest(applier.read_releases(cluster)).images
     now = cluster.get(cluster.namespaced("configmaps/hsc-jit-config"))["data"]["HSC_LOG_LEVEL"]  # and after each round, too
     other = "WARNING" if now == "DEBUG" else "DEBUG"
     rounds = [measured(chosen.kubeconfig, images, other) for _ in range(chosen.rounds)]

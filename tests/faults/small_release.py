@@ -6,10 +6,10 @@ The engine that carries it out is the one of ``hsc.jit.release``; images are tho
 import copy
 import time
 
-from ansible_collections.hsc.jit.plugins.module_utils import _manifests
+from ansible_collections.hsc.jit.plugins.module_utils._kube import manifests
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._release import Engine
+from ansible_collections.hsc.jit.plugins.module_utils._release.engine import Engine
 from ansible_collections.hsc.jit.plugins.modules.release import SPEC
 
 DEFAULTS = {"journal": None, **{name: option.get("default") for name, option in SPEC.items()}, "wait_seconds": 60.0}
@@ -35,7 +35,7 @@ def run(cluster, state, *, check_mode=False, **params):
 
 def stamped(objects, namespace):
     """The objects as a release has them: copied, with their wave, namespace, labels and hash."""
-    return _manifests.complete([(str(n), _manifests.stamp(copy.deepcopy(obj), "30-workloads", namespace)) for n, obj in enumerate(objects)])
+    return manifests.complete([(str(n), manifests.stamp(copy.deepcopy(obj), "30-workloads", namespace)) for n, obj in enumerate(objects)])
 
 
 def versions(cluster):

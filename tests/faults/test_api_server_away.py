@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem, connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem, connect
 from forwarder import Forwarder, api_server, changed
 from small_release import SERVE, python, run
 from waiting import until

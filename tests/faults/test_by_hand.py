@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _drift
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from ansible_collections.hsc.jit.plugins.module_utils._release import drift as release_drift
 from small_release import run
 from waiting import until
 
@@ -32,12 +32,12 @@ def test_rollout_undo_by_hand(base, seen, kubeconfig):
     kubectl(kubeconfig, base.cluster, "rollout", "undo", "deployment/web")
     until(lambda: base.cluster.get(path)["spec"]["template"]["spec"]["containers"] != wanted, 20)
 
-    (drift,) = _drift.look(Context({"field_manager": "hsc.jit"}, False, Progress(), base.cluster))
+    (drift,) = release_drift.look(Context({"field_manager": "hsc.jit"}, False, Progress(), base.cluster))
     assert drift.verdict == "fail"
     assert "(kubectl, " in drift.message  # so it calls itself there
     forced, seconds = run(base.cluster, "present", objects=objects, force_conflicts=True)
     assert not [one for one in forced.findings if one.verdict == "fail"], forced.findings
     assert base.cluster.get(path)["spec"]["template"]["spec"]["containers"] == wanted
-    assert [one.verdict for one in _drift.look(Context({"field_manager": "hsc.jit"}, False, Progress(), base.cluster))] == ["pass"]
+    assert [one.verdict for one in release_drift.look(Context({"field_manager": "hsc.jit"}, False, Progress(), base.cluster))] == ["pass"]
     seen("kubectl rollout undo by hand", drift.message[:200], seconds, 30, "exactly the release's containers, after a forced deployment")
     base.deploy()

@@ -4,8 +4,9 @@ import secrets
 import time
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._canary import Canary
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Problem
+from ansible_collections.hsc.jit.plugins.module_utils._canary.canary import Canary
+from ansible_collections.hsc.jit.plugins.module_utils._errors import Problem
+from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.modules.canary import SPEC
 from small_release import SERVE, python, run

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import product_images
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _drift
+from ansible_collections.hsc.jit.plugins.module_utils._backup.scratch import SCRATCH
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._scratch import SCRATCH
+from ansible_collections.hsc.jit.plugins.module_utils._release import drift
 from deployment import SHORT_LOAD, Deployment
 from playbook import start
 from stores import DUMPS, PODS, much_in_postgres, sql
@@ -94,7 +94,7 @@ def finishes(product, kubeconfig, folder, images, level):
     freed = time.monotonic() - began
     run = Deployment(folder, kubeconfig=kubeconfig, release_images=images, release_log_level=level)
     assert run.returncode == 0, run.output[-4000:]
-    (found,) = _drift.look(Context({"field_manager": "hsc.jit"}, False, Progress(), product))
+    (found,) = drift.look(Context({"field_manager": "hsc.jit"}, False, Progress(), product))
     assert found.verdict == "pass", found
     config = product.get(product.namespaced("configmaps/hsc-jit-config"))["data"]
     assert level in config.values()

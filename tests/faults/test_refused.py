@@ -46,7 +46,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "change", "said", "step"), REFUSED, ids=[one[0] for one in REFUSED])
 def test_nothing_is_written(base, seen, name, change, said, step):
-    from ansible_collections.hsc.jit.plugins.module_utils._module import Problem
+    from ansible_collections.hsc.jit.plugins.module_utils._errors import Problem
 
     small, before = base.small(), versions(base.cluster)
     small.settings["data"]["NEW"] = "1"
@@ -104,7 +104,7 @@ def test_a_webhook_that_refuses_is_named(base, seen, resource, group, row, left)
 
 def test_a_namespace_that_is_being_deleted_is_said(kubeconfig, images, seen):
     """A finalizer that nobody serves holds it; nothing here takes that away."""
-    from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+    from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
     from small_release import Small
 
     cluster = connect({"kubeconfig": kubeconfig, "namespace": f"test-ending-{secrets.token_hex(3)}"})

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
-from ansible_collections.hsc.jit.plugins.module_utils._image_layer import Blob
-from ansible_collections.hsc.jit.plugins.module_utils._image_registry import MANIFEST, Registry
+from ansible_collections.hsc.jit.plugins.module_utils._images.layer import Blob
+from ansible_collections.hsc.jit.plugins.module_utils._images.push import MANIFEST, Registry
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster import process
 from small_release import run
 from waiting import until
 

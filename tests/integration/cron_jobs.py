@@ -4,7 +4,7 @@ import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ansible_collections.hsc.jit.plugins.module_utils import _scratch
+from ansible_collections.hsc.jit.plugins.module_utils._backup import scratch
 from waiting import until
 
 
@@ -40,7 +40,7 @@ def run_now(product, cron_job):
 @contextmanager
 def backups_pod(product, image):
     """The name of a pod whose container ``scratch`` has the backups under /backups."""
-    pod = _scratch.scratch_pod(f"hsc-jit-backups-test-{secrets.token_hex(3)}", image, {})
+    pod = scratch.scratch_pod(f"hsc-jit-backups-test-{secrets.token_hex(3)}", image, {})
     pod["spec"]["volumes"].append({"name": "backups", "persistentVolumeClaim": {"claimName": "hsc-jit-backups"}})
     pod["spec"]["containers"][0]["volumeMounts"].append({"name": "backups", "mountPath": "/backups"})
     product.create(product.namespaced("pods"), pod)

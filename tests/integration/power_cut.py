@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import yaml
-from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_node as nodes
-from ansible_collections.hsc.jit.plugins.module_utils import _local_cluster_process as process
-from ansible_collections.hsc.jit.plugins.module_utils._local_cluster_settings import from_options
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster import node as nodes
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster import process
+from ansible_collections.hsc.jit.plugins.module_utils._local_cluster.settings import from_options
 from playbook import ROOT
 
 

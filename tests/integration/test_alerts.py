@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from ansible_collections.hsc.jit.plugins.module_utils import _prometheus
+from ansible_collections.hsc.jit.plugins.module_utils._verify import prometheus
 
 pytestmark = pytest.mark.cluster
 
@@ -117,4 +117,4 @@ def test_a_test_of_an_alert_can_fail(product):
 
 def test_each_alert_of_the_live_product_has_a_test(product):
     rules = product.get(product.namespaced("services") + "/hsc-jit-prometheus:9090/proxy/api/v1/rules", type="alert")
-    assert {rule["name"] for rule in _prometheus.alerts(rules["data"])} == set(CASES)
+    assert {rule["name"] for rule in prometheus.alerts(rules["data"])} == set(CASES)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ansible_runner
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._discovery import in_parallel
+from ansible_collections.hsc.jit.plugins.module_utils._kube.discovery import in_parallel
 from deployment import SHORT_LOAD
 from playbook import ROOT
 

@@ -11,10 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _backup, _redis_backup, _scratch, _snapshot
+from ansible_collections.hsc.jit.plugins.module_utils._backup import backup as backup_module
+from ansible_collections.hsc.jit.plugins.module_utils._backup import redis as backup_redis
+from ansible_collections.hsc.jit.plugins.module_utils._backup import scratch
+from ansible_collections.hsc.jit.plugins.module_utils._backup import snapshot as backup_snapshot
+from ansible_collections.hsc.jit.plugins.module_utils._backup.encryption import Seal
+from ansible_collections.hsc.jit.plugins.module_utils._backup.snapshot import Artefact, Snapshot
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._seal import Seal
-from ansible_collections.hsc.jit.plugins.module_utils._snapshot import Artefact, Snapshot
 from cron_jobs import backups_pod, run_now
 from playbook import play
 from pyrage import x25519
@@ -48,7 +51,7 @@ def taken(product, images, keys, tmp_path_factory):
 
 
 def take(product, images, folder, pods):
-    backup = _backup.Backup(product, Progress(), images)
+    backup = backup_module.Backup(product, Progress(), images)
     snapshot = Snapshot("test", "2026-11-24T12:00:00+00:00", "hsc-jit", str(folder))
     backup.take(snapshot, pods)
     backup.prove(snapshot)
@@ -114,7 +117,7 @@ def test_a_file_that_was_exchanged_or_lost_is_not_restored(product, images, take
 def test_a_dump_without_the_rows_is_refused(product, images, taken, tmp_path, flag, said):
     partial = copy(artefact(taken, "postgres"), tmp_path)
     command = ["pg_dump", "-h", "127.0.0.1", "-U", "hsc", "-d", "hsc", "--format=custom", "--no-owner", flag]
-    _redis_backup.checked(product.exec(PODS["postgres"], "postgres", command, stdout=Path(partial.path)), "pg_dump")
+    backup_redis.checked(product.exec(PODS["postgres"], "postgres", command, stdout=Path(partial.path)), "pg_dump")
     refused(product, images, tmp_path, rehashed(partial), said)
 
 
@@ -133,8 +136,8 @@ def test_an_older_dump_than_the_source_is_refused(product, images, taken, tmp_pa
 
 def test_a_dump_restored_under_an_append_only_file_is_nothing(product, images, taken, tmp_path, monkeypatch):
     """The classic: dump.rdb is put beside an empty append-only file, Redis starts, PING says PONG, and every key is gone."""
-    whole = _redis_backup.restore
-    monkeypatch.setattr(_redis_backup, "restore", lambda *given: whole(*given, append_only=True))
+    whole = backup_redis.restore
+    monkeypatch.setattr(backup_redis, "restore", lambda *given: whole(*given, append_only=True))
     refused(product, images, tmp_path, copy(artefact(taken, "redis"), tmp_path), "elements.string: 0 restored")
 
 
@@ -170,7 +173,7 @@ def test_a_database_in_use_is_counted_to_the_row_at_the_dumps_own_moment(product
     END LOOP; END $$;"""
     psql = ["psql", "-h", "127.0.0.1", "-U", "hsc", "-d", "hsc", "--quiet", "--file=-"]
     table = b"CREATE TABLE test_backup_busy (id serial PRIMARY KEY, word text);"
-    _redis_backup.checked(product.exec(PODS["postgres"], "postgres", psql, stdin=table), "psql")
+    backup_redis.checked(product.exec(PODS["postgres"], "postgres", psql, stdin=table), "psql")
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(product.exec, PODS["postgres"], "postgres", psql, stdin=work.encode())
         try:
@@ -198,22 +201,22 @@ def nightly(product, images, tmp_path):
         assert job.good, job.said
         for path in found.values():
             written = f"/backups/{job.pod}{path.suffix}"
-            _redis_backup.checked(product.exec(pod, "scratch", ["cat", written], stdout=path), "cat")
+            backup_redis.checked(product.exec(pod, "scratch", ["cat", written], stdout=path), "cat")
             product.exec(pod, "scratch", ["rm", written])
         yield found
 
 
 @pytest.fixture
 def before(product, keys):
-    return {kind: _scratch.STORES[kind].facts(product, pod, kind) for kind, pod in PODS.items()}
+    return {kind: scratch.STORES[kind].facts(product, pod, kind) for kind, pod in PODS.items()}
 
 
 def test_what_the_nightly_backup_writes_restores_as_well(product, images, before, nightly, tmp_path):
-    backup = _backup.Backup(product, Progress(), images)
+    backup = backup_module.Backup(product, Progress(), images)
     snapshot = Snapshot("test", "2026-11-24T12:00:00+00:00", "hsc-jit", str(tmp_path))
     for kind, path in nightly.items():
-        backup.after[kind] = _scratch.STORES[kind].facts(product, PODS[kind], kind)
-        size, digest = path.stat().st_size, _snapshot.file_sha256(path)
+        backup.after[kind] = scratch.STORES[kind].facts(product, PODS[kind], kind)
+        size, digest = path.stat().st_size, backup_snapshot.file_sha256(path)
         snapshot.artefacts.append(Artefact(kind, str(path), size, digest, PODS[kind], before[kind]))
     backup.prove(snapshot)
     assert snapshot.proved, backup.findings
@@ -221,7 +224,7 @@ def test_what_the_nightly_backup_writes_restores_as_well(product, images, before
 
 def test_an_encrypted_backup_is_proved_from_the_file_and_nothing_plain_stays(product, images, keys, tmp_path):
     identity = x25519.Identity.generate()
-    backup = _backup.Backup(product, Progress(), images, seal=Seal([str(identity.to_public())]))
+    backup = backup_module.Backup(product, Progress(), images, seal=Seal([str(identity.to_public())]))
     snapshot = Snapshot("test", "2026-11-24T12:00:00+00:00", "hsc-jit", str(tmp_path / "encrypted"))
     backup.whole(snapshot, PODS)
     assert snapshot.proved, backup.findings
@@ -257,7 +260,7 @@ def copy(one, folder):
 
 def rehashed(one):
     path = Path(one.path)
-    return Artefact(one.kind, one.path, path.stat().st_size, _snapshot.file_sha256(path), one.source, one.facts)
+    return Artefact(one.kind, one.path, path.stat().st_size, backup_snapshot.file_sha256(path), one.source, one.facts)
 
 
 def change_facts(one, changes):
@@ -265,11 +268,11 @@ def change_facts(one, changes):
 
 
 def refused(product, images, folder, broken, *said):
-    backup = _backup.Backup(product, Progress(), images)
+    backup = backup_module.Backup(product, Progress(), images)
     snapshot = Snapshot("test", "2026-11-24T12:00:00+00:00", "hsc-jit", str(folder), [broken])
     backup.prove(snapshot)
     assert not snapshot.proved
     finding = backup.findings[-1]
     assert (finding.id, finding.verdict) == ("BK-03", "fail")
     assert any(word in finding.message for word in said), finding.message
-    until(lambda: product.find(product.namespaced("pods") + f"/{_scratch.SCRATCH}-{broken.kind}") is None, 10)
+    until(lambda: product.find(product.namespaced("pods") + f"/{scratch.SCRATCH}-{broken.kind}") is None, 10)

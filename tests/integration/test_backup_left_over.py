@@ -3,11 +3,11 @@
 import multiprocessing
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _postgres_backup
-from ansible_collections.hsc.jit.plugins.module_utils._backup import Backup
+from ansible_collections.hsc.jit.plugins.module_utils._backup import postgres
+from ansible_collections.hsc.jit.plugins.module_utils._backup.backup import Backup
+from ansible_collections.hsc.jit.plugins.module_utils._backup.snapshot import Snapshot
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._snapshot import Snapshot
-from ansible_collections.hsc.jit.plugins.module_utils._target import connect
 from stores import DUMPS, PODS, much_in_postgres, sql
 from waiting import until
 
@@ -22,7 +22,7 @@ def much(product):
 
 def dumping(kubeconfig, path):
     cluster = connect({"kubeconfig": kubeconfig, "namespace": "hsc-jit"})
-    _postgres_backup.dump(cluster, PODS["postgres"], "postgres", path)
+    postgres.dump(cluster, PODS["postgres"], "postgres", path)
 
 
 @pytest.fixture
@@ -47,6 +47,6 @@ def test_what_a_killed_run_left_is_ended_before_the_next_dump(product, backup, t
 
 
 def test_a_dump_whose_run_lives_is_left_alone(product, backup):
-    assert _postgres_backup.leftovers(product, PODS["postgres"], "postgres") == {}
+    assert postgres.leftovers(product, PODS["postgres"], "postgres") == {}
     backup.join(60)
     assert backup.exitcode == 0

@@ -5,8 +5,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._redis_backup import copy_in
-from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._backup.redis import copy_in
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
 
 pytestmark = pytest.mark.cluster
 POD, CONTAINER = "hsc-jit-redis-0", "redis"

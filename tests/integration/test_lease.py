@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._lease import Holder, Keeper, Slot
-from ansible_collections.hsc.jit.plugins.module_utils._process_mark import has_ended
+from ansible_collections.hsc.jit.plugins.module_utils._lease.lease import Holder, Keeper, Slot
+from ansible_collections.hsc.jit.plugins.module_utils._process import has_ended
 from leased import PLAYBOOK, leased
 from playbook import ROOT, command, environment
 from waiting import until

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from ansible_collections.hsc.jit.plugins.module_utils._drain import Drain
-from ansible_collections.hsc.jit.plugins.module_utils._image_layer import MANIFEST, Blob
-from ansible_collections.hsc.jit.plugins.module_utils._image_registry import Registry
+from ansible_collections.hsc.jit.plugins.module_utils._images.layer import MANIFEST, Blob
+from ansible_collections.hsc.jit.plugins.module_utils._images.push import Registry
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._operate.drain import Drain
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._target import connect
 from playbook import ROOT, command, environment, play
 from power_cut import power_cut, settings
 from waiting import until

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import product_images
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._migration import Runner, job
+from ansible_collections.hsc.jit.plugins.module_utils._migration.jobs import Runner, job
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from stores import sql
 from waiting import until

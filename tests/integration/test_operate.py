@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._module import Context, Problem
-from ansible_collections.hsc.jit.plugins.module_utils._operate import Operation
+from ansible_collections.hsc.jit.plugins.module_utils._errors import Problem
+from ansible_collections.hsc.jit.plugins.module_utils._module import Context
+from ansible_collections.hsc.jit.plugins.module_utils._operate.operations import Operation
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from playbook import play
 from stores import redis

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _connection
-from ansible_collections.hsc.jit.plugins.module_utils._preflight import Asked, look
+from ansible_collections.hsc.jit.plugins.module_utils._kube import connection
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import POOL_SIZE, Cluster, connect
+from ansible_collections.hsc.jit.plugins.module_utils._preflight.checks import Asked, look
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._target import POOL_SIZE, Cluster, connect
 from deployer_account import deployer_account, token
 from waiting import until
 
@@ -220,7 +220,7 @@ def as_account(cluster, name) -> Cluster:
     """The same cluster, as a service account of the test's namespace."""
     bearer, without_certificate = token(cluster, name), copy.copy(cluster.configuration)
     without_certificate.cert_file = without_certificate.key_file = None
-    pool = _connection.pool(without_certificate, POOL_SIZE)
+    pool = connection.pool(without_certificate, POOL_SIZE)
     return Cluster(cluster.server, cluster.namespace, pool, lambda: {"Authorization": f"Bearer {bearer}"})
 
 

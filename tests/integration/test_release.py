@@ -3,10 +3,11 @@
 import time
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _drift, _manifests
+from ansible_collections.hsc.jit.plugins.module_utils._kube import manifests
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._target import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._release import drift as release_drift
 from small_release import run, stamped, versions, writes
 
 pytestmark = pytest.mark.cluster
@@ -17,7 +18,7 @@ CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]
 @pytest.fixture(scope="session")
 def pause(kubeconfig):
     """An image that is on every node: the sandbox's."""
-    from ansible_collections.hsc.jit.plugins.module_utils._target import connect
+    from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
 
     images = [
         name for node in connect({"kubeconfig": kubeconfig}).list("/api/v1/nodes") for i in node["status"]["images"] for name in i["names"]
@@ -138,7 +139,7 @@ def test_a_change_by_hand_is_named_and_overwritten_only_when_told_to(release, cl
 
 
 def test_what_others_made_is_not_pruned(release, cluster):
-    theirs = {**config("theirs"), "metadata": {"name": "theirs", "labels": _manifests.PART_OF}}
+    theirs = {**config("theirs"), "metadata": {"name": "theirs", "labels": manifests.PART_OF}}
     cluster.create(cluster.namespaced("configmaps"), theirs)
     release("present", objects=stamped([config(A="1")], cluster.namespace))
     release("present", objects=stamped([config("other", A="1")], cluster.namespace))
@@ -224,7 +225,7 @@ def test_what_the_server_writes_otherwise_needs_no_request_either(release, clust
 
 
 def drift(cluster):
-    found = _drift.look(Context({"field_manager": "hsc.jit"}, False, Progress(), cluster))
+    found = release_drift.look(Context({"field_manager": "hsc.jit"}, False, Progress(), cluster))
     return [finding.verdict for finding in found], "\n".join(finding.message for finding in found)
 
 

@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _restore, _writers
+from ansible_collections.hsc.jit.plugins.module_utils._restore import restore, writers
 from playbook import ROOT, command, environment, play
 from stores import redis, sql
 
@@ -59,7 +59,7 @@ def run(name, folder, *flags, **more):
 def workloads(product):
     """{name: (replicas wanted, ready)}, and that the restore owns no field of them any more."""
     found = {}
-    for name in _writers.WRITERS:
+    for name in writers.WRITERS:
         one = product.get(product.namespaced("deployments", "/apis/apps/v1") + f"/{name}")
         assert "hsc.jit-restore" not in {entry["manager"] for entry in one["metadata"]["managedFields"]}
         found[name] = one["spec"]["replicas"], one["status"].get("readyReplicas", 0)
@@ -85,7 +85,7 @@ def test_what_was_lost_is_back_and_nothing_happens_without_the_typed_name(produc
     code, said = run("restore", tmp_path, "-e", "confirm=local")
     assert code == 0, said[-4000:]
     assert seen(product) == WHOLE
-    assert _restore.read_state(product) is None
+    assert restore.read_state(product) is None
     assert {name: wanted for name, (wanted, _) in workloads(product).items()} == {name: wanted for name, (wanted, _) in before.items()}
     with urllib.request.urlopen("http://127.0.0.1:8000/ready", timeout=10) as answer:
         assert answer.status == 200
@@ -107,7 +107,7 @@ def test_a_restore_that_was_killed_is_finished_by_the_next(product, data, tmp_pa
     process = subprocess.Popen(line, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         for _ in range(2400):
-            state = _restore.read_state(product)
+            state = restore.read_state(product)
             if state and state.step == step:
                 break
             assert process.poll() is None, "it ended before it was killed"
@@ -117,12 +117,12 @@ def test_a_restore_that_was_killed_is_finished_by_the_next(product, data, tmp_pa
     finally:
         kill_tree(process.pid)
         process.wait()
-    assert _restore.read_state(product).replicas == {name: wanted for name, (wanted, _) in before.items()}
+    assert restore.read_state(product).replicas == {name: wanted for name, (wanted, _) in before.items()}
     code, said = run("restore", tmp_path, "-e", "confirm=local")
     assert code == 0, said[-4000:]
     assert seen(product) == WHOLE
     assert {name: wanted for name, (wanted, _) in workloads(product).items()} == {name: wanted for name, (wanted, _) in before.items()}
-    assert _restore.read_state(product) is None
+    assert restore.read_state(product) is None
 
 
 def kill_tree(pid):

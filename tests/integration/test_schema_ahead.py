@@ -7,7 +7,7 @@ import secrets
 from dataclasses import replace
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _apply, _record
+from ansible_collections.hsc.jit.plugins.module_utils._release import applier, record
 from deployment import Deployment
 from stores import sql
 
@@ -27,12 +27,12 @@ def ahead(product):
 @pytest.fixture
 def grown(product, ahead):
     """A withdrawn release that brought the schema there, and said that its migrations only add."""
-    releases = _apply.read_releases(product)
-    number = _record.newest(releases).number + 1
-    grown = _record.Release(number, "withdrawn", "of-nothing", schema_revision=NEWER, schema_class="expand")
-    _apply.write_release(product, grown, releases)
+    releases = applier.read_releases(product)
+    number = record.newest(releases).number + 1
+    grown = record.Release(number, "withdrawn", "of-nothing", schema_revision=NEWER, schema_class="expand")
+    applier.write_release(product, grown, releases)
     yield number
-    _apply.forget_releases(product, [grown])
+    applier.forget_releases(product, [grown])
 
 
 def deploy(kubeconfig, images, tmp_path):
@@ -55,7 +55,7 @@ def test_a_schema_that_only_grew_is_lived_with_and_nothing_is_migrated(product, 
     (message,) = set(run.messages("MG-02", "pass"))
     assert f"The database is at {NEWER}, not in this image ({ahead}): newer, and allowed by release {grown}'s record" in message
     assert any("Nothing was migrated" in one for one in run.messages("MG-01", "pass"))
-    newest = _record.newest(_apply.read_releases(product))
+    newest = record.newest(applier.read_releases(product))
     assert (newest.status, newest.schema_revision, len(newest.inventory)) == ("deployed", ahead, 64)
     assert newest.database == NEWER
     assert sql(product, "SELECT version_num FROM alembic_version") == NEWER
@@ -63,9 +63,9 @@ def test_a_schema_that_only_grew_is_lived_with_and_nothing_is_migrated(product, 
 
 def test_it_is_lived_with_when_the_history_no_longer_says_how_it_grew(product, kubeconfig, images, ahead, tmp_path):
     """The release that was deployed so says it itself."""
-    releases = _apply.read_releases(product)
-    newest = _record.newest(releases)
-    _apply.write_release(product, replace(newest, database=NEWER), releases)
+    releases = applier.read_releases(product)
+    newest = record.newest(releases)
+    applier.write_release(product, replace(newest, database=NEWER), releases)
     run = Deployment(tmp_path, kubeconfig=kubeconfig, release_images=images, release_log_level="INFO")
     assert run.returncode == 0, run.output[-3000:]
     (message,) = set(run.messages("MG-02", "pass"))

@@ -10,9 +10,10 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _browser, _load, _verify_page
-from ansible_collections.hsc.jit.plugins.module_utils._target import connect
-from ansible_collections.hsc.jit.plugins.module_utils._verify_latency import Load, check_latency
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._verify import browser as verify_browser
+from ansible_collections.hsc.jit.plugins.module_utils._verify import load_generator, page
+from ansible_collections.hsc.jit.plugins.module_utils._verify.latency import Load, check_latency
 from playbook import play
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
@@ -80,11 +81,11 @@ def product():
 
 @pytest.fixture(scope="session")
 def chromium():
-    return _browser.find() or pytest.fail("There is no Chromium to test with: apt-get install chromium")
+    return verify_browser.find() or pytest.fail("There is no Chromium to test with: apt-get install chromium")
 
 
 def test_chromium_types_and_sees_the_product(product, chromium, tmp_path):
-    finding = _verify_page.check_page(chromium, product.url, "td17", "Roland TD-17", tmp_path / "page.png")
+    finding = page.check_page(chromium, product.url, "td17", "Roland TD-17", tmp_path / "page.png")
     assert finding.verdict == "pass", finding
     assert (tmp_path / "page.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -104,23 +105,23 @@ def test_chromium_types_and_sees_the_product(product, chromium, tmp_path):
 )
 def test_what_the_page_complains_about_is_a_failure(product, chromium, script, said):
     product.script = script
-    finding = _verify_page.check_page(chromium, product.url, "td17", "Roland TD-17", None)
+    finding = page.check_page(chromium, product.url, "td17", "Roland TD-17", None)
     assert (finding.verdict, said in finding.message) == ("fail", True), finding
 
 
 def test_another_product_first_is_a_failure(product, chromium):
-    finding = _verify_page.check_page(chromium, product.url, "td17", "Moog Minitaur", None)
+    finding = page.check_page(chromium, product.url, "td17", "Moog Minitaur", None)
     assert finding.verdict == "fail"
     assert 'shows "roland td-17" first' in finding.message
 
 
 def test_a_page_that_does_not_load_is_a_failure(chromium):
-    finding = _verify_page.check_page(chromium, "http://127.0.0.1:9", "td17", "Roland TD-17", None)
+    finding = page.check_page(chromium, "http://127.0.0.1:9", "td17", "Roland TD-17", None)
     assert (finding.verdict, "does not load" in finding.message) == ("fail", True)
 
 
 def test_the_browser_leaves_nothing_behind(chromium):
-    with _browser.Browser(chromium) as browser:
+    with verify_browser.Browser(chromium) as browser:
         group, folder = browser._process, browser.folder
         assert list(folder.iterdir())
     assert not folder.exists()
@@ -129,9 +130,9 @@ def test_the_browser_leaves_nothing_behind(chromium):
 
 
 def test_the_socket_is_tried_without_a_browser(product):
-    assert _verify_page.check_socket(product.url, "td17", "Roland TD-17").verdict == "pass"
-    assert _verify_page.check_socket(product.url, "td17", "Moog").verdict == "fail"
-    assert _verify_page.check_socket("http://127.0.0.1:9", "td17", "Moog").verdict == "fail"
+    assert page.check_socket(product.url, "td17", "Roland TD-17").verdict == "pass"
+    assert page.check_socket(product.url, "td17", "Moog").verdict == "fail"
+    assert page.check_socket("http://127.0.0.1:9", "td17", "Moog").verdict == "fail"
 
 
 def load_of(product, **changes):
@@ -174,7 +175,7 @@ def test_a_stall_counts_for_every_request_that_waited(product):
             time.sleep(1.0 if next(numbers) == 100 else 0.0)
         return ""
 
-    samples = _load.run_load([("x", attempt)] * 300, lambda: _load.Door(product.url), 100)
+    samples = load_generator.run_load([("x", attempt)] * 300, lambda: load_generator.Door(product.url), 100)
     late = [sample for sample in samples.all if sample.latency > 0.1]
     assert 80 <= len(late) <= 110
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.hsc.jit.plugins.module_utils._image_recipes import RECIPES
+from ansible_collections.hsc.jit.plugins.module_utils._images.recipes import RECIPES
 
 BIN = Path(sys.executable).parent
 INVENTORY = "all: {children: {release: {hosts: {shop: {ansible_connection: local, release_url: 'http://127.0.0.1:9'}}}}}\n"

@@ -35,11 +35,11 @@ LINES = {
     "kubectl rollout status deployment/hsc-jit-backend -n hsc-jit": (GUIDE, "test_kubectl_rollout_status"),
     "kubectl logs -f -l app=hsc-jit-backend -n hsc-jit": (GUIDE, "test_kubectl_logs_f"),
     # T-minus 1 week
-    "Code: all tests passing, lints clean, code reviewed": ("unit/test_quality_tree.py", None),
-    "Security: image scan clean, dependencies updated": ("unit/test_quality_dependencies.py", None),
-    "Load Test: validated for 100+ concurrent users": ("unit/test_quality_load.py", None),
-    "Infra: Ingress configured, TLS certs ready": ("unit/test_access.py", "test_the_certificate"),
-    "Access: DNS updated, Secrets configured": ("unit/test_access.py", "test_the_secrets"),
+    "Code: all tests passing, lints clean, code reviewed": ("unit/plugins/module_utils/_quality/test_tree.py", None),
+    "Security: image scan clean, dependencies updated": ("unit/plugins/module_utils/_quality/test_dependencies.py", None),
+    "Load Test: validated for 100+ concurrent users": ("unit/plugins/module_utils/_quality/test_load.py", None),
+    "Infra: Ingress configured, TLS certs ready": ("unit/plugins/module_utils/_quality/test_access.py", "test_the_certificate"),
+    "Access: DNS updated, Secrets configured": ("unit/plugins/module_utils/_quality/test_access.py", "test_the_secrets"),
     # T-hour
     "Pre-Flight: kubectl get nodes": (FAULTS, "test_a_node_that_is_not_ready_is_refused"),
     "Disk Space: ensure >10GB free": (FAULTS, "test_too_little_disk_is_refused_with_the_figures"),
@@ -50,7 +50,7 @@ LINES = {
     "Health: curl /health returns 200 OK": (GUIDE, "test_curl_health_returns_200"),
     "Frontend: main UI loads, search functions correctly": (VERIFY, "test_chromium_types_and_sees_the_product"),
     "Latency: API response time < 200ms": (VERIFY, "test_a_slow_product_is_seen"),
-    "Logs: no error spikes": ("unit/test_logs.py", None),
+    "Logs: no error spikes": ("unit/plugins/module_utils/_verify/test_logs.py", None),
     # Troubleshooting and operations
     "kubectl rollout restart deployment/hsc-jit-backend -n hsc-jit": (GUIDE, "test_kubectl_rollout_restart"),
     "celery -A app.core.tasks inspect active": (GUIDE, "test_celery_inspect_active"),

@@ -5,12 +5,12 @@ import re
 import pytest
 import yaml
 from ansible_collections.hsc.jit.plugins.action.settings_check import known
-from ansible_collections.hsc.jit.plugins.module_utils import _settings
+from ansible_collections.hsc.jit.plugins.module_utils._settings import rules
 from playbook import ROOT, play
 
 
 def test_what_is_looked_at_are_settings_that_there_are():
-    assert known(ROOT) >= _settings.LOOKED_AT
+    assert known(ROOT) >= rules.LOOKED_AT
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.stem)
@@ -39,7 +39,7 @@ DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "playb
 def test_what_the_documents_give_with_e_is_known():
     """A command that an operator copies at night must not be refused for its own variable."""
     given = {(path.name, name) for path in DOCUMENTS for name in re.findall(r"-e [\"']?([a-z_]+)=", path.read_text())}
-    ours = {(path, name) for path, name in given if name.startswith(_settings.PREFIXES)}
+    ours = {(path, name) for path, name in given if name.startswith(rules.PREFIXES)}
     assert len(ours) > 5
     assert [one for one in ours if one[1] not in known(ROOT)] == []
 

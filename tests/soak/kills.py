@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 
 WEB, ANSWER, REDIS = "hsc-jit-backend", "hsc-jit-answer", "hsc-jit-redis"
 VICTIMS = {"web": (WEB,), "answer": (ANSWER,), "both": (WEB, ANSWER), "redis": (REDIS,)}

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 from asker import Answer, Asker
 from kills import ROLLOUT, Kill, Killer, schedule, wait_for
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils import _load
-from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._verify import load_generator
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 RATE, SECONDS = 250, 75  # requests a second; two pods on two slow cores are busy with that
@@ -35,9 +35,9 @@ def test_more_pods_under_load_and_fewer_afterwards(product: Cluster, door: str, 
     least, most = (product.get(path)["spec"][key] for key in ("minReplicas", "maxReplicas"))
     found = {"back_before_load_seconds": seconds_until(product, range(least, least + 1), 400)}
 
-    attempts = [_load.get_ok(f"/api/search?q={WORDS[n % len(WORDS)].replace(' ', '%20')}%20{n}") for n in range(RATE * SECONDS)]
-    loads: list[_load.Samples] = []
-    load = threading.Thread(target=lambda: loads.append(_load.run_load(attempts, lambda: _load.Door(door), RATE)))
+    attempts = [load_generator.get_ok(f"/api/search?q={WORDS[n % len(WORDS)].replace(' ', '%20')}%20{n}") for n in range(RATE * SECONDS)]
+    loads: list[load_generator.Samples] = []
+    load = threading.Thread(target=lambda: loads.append(load_generator.run_load(attempts, lambda: load_generator.Door(door), RATE)))
     load.start()
     found["up_seconds"] = seconds_until(product, range(least + 1, most + 1), SECONDS + 30)
     load.join()

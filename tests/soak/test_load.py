@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 from kills import ANSWER, Killer
 from websockets.asyncio.client import ClientConnection, connect
 

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._target import Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 from asker import Asker
 from deployment import Deployment
 from test_answers_survive import product_ids, spread

@@ -1,0 +1,286 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""Which cluster and namespace, and the one small client that everything uses to talk to it.
+
+Paths are the API server's own (``/apis/apps/v1/namespaces/x/deployments/y``); objects are plain dicts as the server sends them.
+Credentials come from the kubernetes library; the calls themselves go through a pool of our own, because the library's typed layer costs
+20 ms an object and hides the server's reasons.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from . import connection, credentials
+from . import exec as kube_exec
+from .errors import ApiProblem, problem_of
+from .exec import ExecResult
+from .pool import Answer, Pool
+
+__all__ = ["POOL_SIZE", "TARGET_SPEC", "ApiProblem", "Cluster", "ExecResult", "connect"]
+
+TARGET_SPEC: dict[str, Any] = {
+    "kubeconfig": {"type": "path", "aliases": ["config_file"]},
+    "context": {"type": "str"},
+    "namespace": {"type": "str", "default": "hsc-jit"},
+    "node_scale_up_seconds": {"type": "float", "default": 0},
+}
+POOL_SIZE = 16  # parallel requests of one module; more only queues in the API server's fairness
+_TIMEOUT = 30.0
+_JSON = "application/json"
+_METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_AGAIN = 1.0  # seconds between two attempts
+_REPEATABLE = frozenset(
+    {"GET", "PATCH", "PUT", "DELETE"}
+)  # twice is as good as once: our patches say what shall be, not what shall be added
+_NO_KUBECONFIG = (TypeError, AttributeError, KeyError)  # what the library stumbles over in a file that is none
+_WATCH_GRACE = 5.0  # a watch that is silent for so long after its end has died
+
+
+@dataclass
+class Cluster:
+    """A connection to one cluster and the namespace that relative names are in."""
+
+    server: str
+    namespace: str
+    pool: Pool
+    authorize: Callable[[], dict[str, str]]
+    configuration: Any = None  # kubernetes.client.Configuration
+    requests: dict[str, int] = field(default_factory=dict)  # method -> how many were sent
+    # An API server that has answered once may be away for so long: a run that is half done must not end because it is restarted.
+    patience: float = 30.0
+    on_wait: Callable[[str], None] = lambda words: None
+    clock_skew: float = 0.0  # seconds by which this machine's clock is ahead of the server's, as the last answer said
+    answered: bool = False  # and let us in
+    source: str = ""  # where the credentials come from
+    node_scale_up_seconds: float = 0.0  # that its node autoscaler may take to add a node; 0: it has none
+
+    def impatient(self) -> Cluster:
+        """The same connection, for those who wait in their own way."""
+        return replace(self, patience=0.0)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        *,
+        accept: str = _JSON,
+        content_type: str = _JSON,
+        timeout: float = _TIMEOUT,
+    ) -> bytes:
+        headers = {"Accept": accept, **({} if body is None else {"Content-Type": content_type})}
+        patience = self.patience if self.answered and method in _REPEATABLE else 0.0
+        began = time.monotonic()
+        while True:
+            try:
+                return self._send(method, path, query, body, headers, timeout).data
+            except ApiProblem as problem:
+                waited = time.monotonic() - began
+                if problem.status not in (0, 429) or waited >= patience:
+                    raise
+                self.on_wait(f"away for {waited:.0f} s, at most {patience:.0f}: {problem.message}")
+                time.sleep(_AGAIN)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        body: Any,
+        headers: Mapping[str, str],
+        timeout: float,
+        *,
+        whole: bool = True,
+    ) -> Answer:
+        target = urlsplit(self.server).path + path
+        given = {key: str(value).lower() if isinstance(value, bool) else value for key, value in (query or {}).items() if value is not None}
+        if given:
+            target += "?" + urlencode(given)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        told = {**headers, "User-Agent": "hsc.jit", **self.authorize()}
+        self.requests[method] = self.requests.get(method, 0) + 1
+        try:
+            answer = self.pool.request(method, target, data, told, timeout, whole=whole)
+        except OSError as error:
+            problem = ApiProblem(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}")
+            raise (self._explained(problem) if isinstance(error, ssl.SSLError) else problem) from error
+        self.answered = self.answered or answer.status != 401
+        if date := answer.headers.get("Date"):
+            self.clock_skew = time.time() - parsedate_to_datetime(date).timestamp()
+        if answer.status >= 400:
+            problem = problem_of(answer.status, answer.data)
+            raise self._explained(problem) if answer.status == 401 else problem
+        return answer
+
+    def _explained(self, problem: ApiProblem) -> Exception:
+        """Of who was never let in, unauthorized or by TLS: a client certificate that is not valid now is told by its day."""
+        if not self.answered and (words := connection.ended(self.configuration, datetime.now(UTC))):
+            return ValueError(f"{self.source}: {words}")
+        return problem
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        return json.loads(self.request("GET", path, query))  # type: ignore[no-any-return]
+
+    def find(self, path: str, **query: Any) -> dict[str, Any] | None:
+        """The object, or None if there is none of that name."""
+        try:
+            return self.get(path, **query)
+        except ApiProblem as problem:
+            if problem.status == 404:
+                return None
+            raise
+
+    def list(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        """All items. ``kind`` and ``apiVersion``, which the server leaves out of items, are put back."""
+        return [*self.list_at(path, **query)[0]]
+
+    def list_at(self, path: str, **query: Any) -> tuple[Sequence[dict[str, Any]], str]:
+        """All items, and the resourceVersion that a watch goes on from."""
+        answer = self.get(path, **query)
+        kind = str(answer.get("kind", "List")).removesuffix("List")
+        items = [{"kind": kind, "apiVersion": answer.get("apiVersion"), **item} for item in answer.get("items") or []]
+        return items, str((answer.get("metadata") or {}).get("resourceVersion", ""))
+
+    def names(self, path: str) -> set[str]:
+        """The names of all items; what is in them is not sent."""
+        answer = json.loads(self.request("GET", path, accept=_METADATA_ALONE))
+        return {item["metadata"]["name"] for item in answer.get("items") or []}
+
+    def patch_apply(
+        self, path: str, obj: Mapping[str, Any], field_manager: str, force: bool = False, *, dry_run: bool = False, strict: bool = True
+    ) -> dict[str, Any]:
+        """Server-side apply. ``path`` is the object's own. strict: refuse fields that the server does not know; else it drops them."""
+        validation, dry = "Strict" if strict else "Ignore", "All" if dry_run else None
+        query = {"fieldManager": field_manager, "force": force, "fieldValidation": validation, "dryRun": dry}
+        return json.loads(self.request("PATCH", path, query, obj, content_type="application/apply-patch+yaml"))  # type: ignore[no-any-return]
+
+    def patch_merge(self, path: str, changes: Mapping[str, Any], **query: Any) -> dict[str, Any]:
+        return json.loads(self.request("PATCH", path, query, changes, content_type="application/merge-patch+json"))  # type: ignore[no-any-return]
+
+    def create(self, path: str, obj: Mapping[str, Any], **query: Any) -> dict[str, Any]:
+        """``path`` is the collection's."""
+        return json.loads(self.request("POST", path, query, obj))  # type: ignore[no-any-return]
+
+    def replace(self, path: str, obj: Mapping[str, Any], **query: Any) -> dict[str, Any]:
+        return json.loads(self.request("PUT", path, query, obj))  # type: ignore[no-any-return]
+
+    def delete(self, path: str, propagation: str = "Background", grace_seconds: int | None = None) -> bool:
+        """False if it was not there."""
+        try:
+            self.request("DELETE", path, {"propagationPolicy": propagation, "gracePeriodSeconds": grace_seconds})
+        except ApiProblem as problem:
+            if problem.status == 404:
+                return False
+            raise
+        return True
+
+    def logs(self, pod: str, container: str | None = None, *, namespace: str | None = None, **query: Any) -> str:
+        """A container's log; query takes the API's names: tailLines, sinceSeconds, sinceTime, previous, timestamps, limitBytes."""
+        path = f"{self.namespaced('pods', namespace=namespace)}/{quote(pod)}/log"
+        return self.request("GET", path, {"container": container, **query}).decode("utf-8", "replace")
+
+    def watch(self, path: str, timeout_seconds: int, **query: Any) -> Iterator[dict[str, Any]]:
+        """Watch events ``{"type", "object"}`` until the server ends it. ApiProblem: it broke, or was silent for longer than it may be."""
+        parameters = {"watch": True, "timeoutSeconds": timeout_seconds, **query}
+        answer = self._send("GET", path, parameters, None, {"Accept": _JSON}, timeout_seconds + _WATCH_GRACE, whole=False)
+        rest = b""
+        try:
+            for part in answer.parts():
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines:
+                    if line:
+                        yield json.loads(line)
+        except OSError as error:
+            raise ApiProblem(0, "Unreachable", f"{self.server}: a watch broke: {_cause(error)}") from error
+        finally:
+            answer.close()
+
+    def namespaced(self, plural: str, api: str = "/api/v1", namespace: str | None = None) -> str:
+        """``/api/v1/namespaces/<namespace>/<plural>``"""
+        return f"{api}/namespaces/{quote(namespace or self.namespace)}/{plural}"
+
+    def exec(
+        self,
+        pod: str,
+        container: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | Path = b"",
+        stdout: Path | None = None,
+        namespace: str | None = None,
+        timeout_seconds: float = 600.0,
+    ) -> ExecResult:
+        """Run a command in a container. stdin: for one that keeps its output open while it reads. stdout: a file instead of memory."""
+        return kube_exec.execute(self, pod, container, argv, stdin, stdout, namespace or self.namespace, timeout_seconds)
+
+
+def _cause(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def connect(params: Mapping[str, Any]) -> Cluster:
+    """A Cluster from the options of TARGET_SPEC. ValueError says what is wrong with the kubeconfig and what to do.
+
+    Without a kubeconfig: the environment's KUBECONFIG, then ~/.kube/config, then the service account of the pod we run in.
+    """
+    path, context = params.get("kubeconfig") or None, params.get("context") or None
+    if path and not Path(path).is_file():
+        raise ValueError(f"kubeconfig {path} does not exist. Set release_kubeconfig (or KUBECONFIG) to a readable file.")
+    files = path or ("" if _in_pod() else os.environ.get("KUBECONFIG") or "~/.kube/config")
+    source = f"kubeconfig {files}" if files else "service account"
+    try:
+        settings = _credentials(files, path, context)
+        pool = connection.pool(settings, POOL_SIZE)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{source} cannot be used: {error}. Set release_kubeconfig and release_context.") from error
+
+    def authorize() -> dict[str, str]:
+        token = settings.auth_settings().get("BearerToken") or {}  # asked each time: it may be renewed
+        return {token["key"]: token["value"]} if token.get("value") else {}
+
+    return Cluster(
+        server=settings.host.rstrip("/"),
+        namespace=params.get("namespace") or "hsc-jit",
+        pool=pool,
+        authorize=authorize,
+        configuration=settings,
+        source=source,
+        node_scale_up_seconds=params.get("node_scale_up_seconds") or 0.0,
+    )
+
+
+def _credentials(files: str, path: str | None, context: str | None) -> Any:
+    """A kubernetes.client.Configuration of the kubeconfig, or of the service account where files is empty."""
+    import yaml
+
+    whole = any(b"auth-provider" in file.read_bytes() for file in connection.kubeconfig_files(files))
+    library = credentials.library(whole)
+    settings = library.Configuration()
+    try:
+        if not files:
+            library.config.load_incluster_config(client_configuration=settings)
+            return settings
+        with credentials.complaints() as complaints:
+            library.config.load_kube_config(config_file=path, context=context, client_configuration=settings)
+    except (library.config.ConfigException, yaml.YAMLError, *_NO_KUBECONFIG) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    if complaints and not (settings.cert_file or settings.api_key):
+        raise ValueError("; ".join(complaints))
+    settings.proxy = connection.proxy_url(files, context) or settings.proxy
+    return settings
+
+
+def _in_pod() -> bool:
+    return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").is_file()

@@ -1,0 +1,183 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""What an object is called, what of it counts, and how two of them differ. Pure: no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .manifests import WAVE
+
+Object = Mapping[str, Any]
+HASH = "hsc.jit/hash"  # annotation: hash of the manifest that was applied
+NEVER_PRUNED = frozenset({"PersistentVolumeClaim", "PersistentVolume", "Namespace", "Secret", "CustomResourceDefinition"})
+_SERVERS_METADATA = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+_SERVERS_ANNOTATIONS = (HASH, "deployment.kubernetes.io/revision")
+_HIDDEN = "(hidden)"
+
+
+def title(obj: Object) -> str:
+    """``Deployment hsc-jit-backend``"""
+    return f"{obj['kind']} {obj['metadata']['name']}"
+
+
+def at(obj: Any, path: str) -> Any:
+    """The value at a dotted path; None where it ends."""
+    for name in path.split("."):
+        obj = obj.get(name) if isinstance(obj, Mapping) else None
+    return obj
+
+
+def key(obj: Object) -> tuple[str, str, str]:
+    """Group, kind and name: what makes an object one and the same, whichever version of the API it is read in."""
+    return str(obj.get("apiVersion") or "").rpartition("/")[0], obj["kind"], obj["metadata"]["name"]
+
+
+def owner_kinds(obj: Object) -> set[str]:
+    return {owner["kind"] for owner in obj["metadata"].get("ownerReferences") or []}
+
+
+def by_owner(objects: Iterable[Object]) -> dict[str, list[Object]]:
+    """Those that have owners, by the uid of each."""
+    found: dict[str, list[Object]] = {}
+    for obj in objects:
+        for owner in obj["metadata"].get("ownerReferences") or []:
+            found.setdefault(owner["uid"], []).append(obj)
+    return found
+
+
+def status_of(obj: Object) -> Mapping[str, Any]:
+    return obj.get("status") or {}
+
+
+def condition(obj: Object, kind: str) -> Mapping[str, Any]:
+    """Of that type; empty if there is none."""
+    return next((one for one in status_of(obj).get("conditions") or [] if one["type"] == kind), {})
+
+
+def holds(obj: Object, kind: str) -> bool:
+    """Whether its condition of that type is True."""
+    return bool(condition(obj, kind).get("status") == "True")
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the kubelet says Ready: what an endpoint needs."""
+    return holds(pod, "Ready")
+
+
+def may_go_first(deployment: Object, replicas: int) -> bool:
+    """Whether an old pod may end before the new one is there; percent is rounded down, as the controller does."""
+    strategy = deployment["spec"].get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return True
+    most = str((strategy.get("rollingUpdate") or {}).get("maxUnavailable", "25%"))
+    return int(replicas * int(most[:-1]) / 100 if most.endswith("%") else most) > 0
+
+
+def as_text(value: Any) -> str:
+    """Canonical JSON: equal values are equal texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def digest(value: Any) -> str:
+    return hashlib.sha256(as_text(value).encode()).hexdigest()
+
+
+def marked(obj: Object) -> dict[str, Any]:
+    """The object with the hash of itself as an annotation: what is sent to the server."""
+    annotations = {name: value for name, value in (obj["metadata"].get("annotations") or {}).items() if name != HASH}
+    bare = {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
+    return {**bare, "metadata": {**bare["metadata"], "annotations": {**annotations, HASH: digest(bare)[:32]}}}
+
+
+def waves(objects: Sequence[Object]) -> list[list[Object]]:
+    """The objects by wave, first wave first; without the annotation an object belongs to the last one.
+
+    Definitions of kinds come before all: any wave may have an object of theirs.
+    """
+    by_wave: dict[str, list[Object]] = {}
+    for obj in objects:
+        wave = (obj["metadata"].get("annotations") or {}).get(WAVE, "~")
+        by_wave.setdefault("" if obj["kind"] == "CustomResourceDefinition" else wave, []).append(obj)
+    return [by_wave[name] for name in sorted(by_wave)]
+
+
+def component(obj: Object) -> str:
+    """``data-stores`` of wave ``20-data-stores``"""
+    wave = str((obj["metadata"].get("annotations") or {}).get(WAVE, ""))
+    return wave.partition("-")[2] or wave
+
+
+def without_scaled_replicas(objects: Sequence[Object]) -> list[Object]:
+    """The objects, spec.replicas left out of what an autoscaler of the set scales: it owns that field."""
+    scaled = {
+        (hpa["spec"]["scaleTargetRef"]["kind"], hpa["spec"]["scaleTargetRef"]["name"])
+        for hpa in objects
+        if hpa["kind"] == "HorizontalPodAutoscaler"
+    }
+    return [_without_replicas(obj) if (obj["kind"], obj["metadata"]["name"]) in scaled else obj for obj in objects]
+
+
+def _without_replicas(obj: Object) -> Object:
+    return {**obj, "spec": {name: value for name, value in obj["spec"].items() if name != "replicas"}}
+
+
+def contains(live: Any, wanted: Any) -> bool:
+    """Whether every field of wanted is in live with the same value. False is no proof of a difference ("1000m" is stored as "1")."""
+    if isinstance(wanted, Mapping):
+        return isinstance(live, Mapping) and all(name in live and contains(live[name], value) for name, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(live, list) and len(live) == len(wanted) and all(map(contains, live, wanted))
+    return bool(live == wanted)
+
+
+def surely_unchanged(live: Object | None, wanted: Object, owned: str, field_manager: str) -> bool:
+    """Whether wanted (marked) was applied before and nobody has changed a field of it since: then no request is needed.
+
+    Two proofs, each enough. We own the very fields that we did after applying it (owned, their hash): whoever changes one takes it out of
+    our entry. Or every wanted value is there, where no such hash was recorded.
+    """
+    if live is None or (live["metadata"].get("annotations") or {}).get(HASH) != wanted["metadata"]["annotations"][HASH]:
+        return False
+    if owned and owned == ownership(live, field_manager):
+        return True
+    return contains(live, {name: value for name, value in wanted.items() if name != "apiVersion"})
+
+
+def cleaned(obj: Object) -> dict[str, Any]:
+    """The part of an object that people write: without status, and without what the server keeps in metadata."""
+    result = {name: value for name, value in obj.items() if name not in ("status", "apiVersion", "kind")}
+    result["metadata"] = {name: value for name, value in obj["metadata"].items() if name not in _SERVERS_METADATA}
+    if annotations := obj["metadata"].get("annotations"):
+        result["metadata"]["annotations"] = {name: value for name, value in annotations.items() if name not in _SERVERS_ANNOTATIONS}
+    if obj["kind"] == "Secret":
+        for field in ("data", "stringData"):
+            result[field] = {name: digest(value)[:12] + _HIDDEN for name, value in (result.get(field) or {}).items()}
+    return result
+
+
+def ownership(obj: Object | None, field_manager: str) -> str:
+    """Hash of what field_manager owns of an object by server-side apply."""
+    entries = (obj or {"metadata": {}})["metadata"].get("managedFields") or []
+    mine = [entry.get("fieldsV1") for entry in entries if entry.get("manager") == field_manager and entry.get("operation") == "Apply"]
+    return digest(mine)[:16]
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(field, before, after) for each leaf that differs; None where there is none."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in sorted({*before, *after}):
+            yield from differences(before.get(name), after.get(name), f"{path}.{name}".lstrip("."))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from differences(old, new, f"{path}[{element(new, number)}]")
+    elif before != after:
+        yield path, before, after
+
+
+def element(value: Any, number: int) -> str:
+    """What an element of a list is called in the name of a field: its name, or its place."""
+    return str(value["name"]) if isinstance(value, Mapping) and "name" in value else str(number)

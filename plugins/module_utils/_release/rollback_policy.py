@@ -1,0 +1,130 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""What is done if a release fails after its schema was migrated: decided and said before, carried out as it was said. Pure: no I/O.
+
+A plan is what ``app.migrate --current`` prints (see ``_migration.jobs.parse_plan``). A way back is a dict, because it goes through Ansible:
+``{"action": code | restore | hold, "class", "applied", "text", "commands"}``. class: the worst of all revisions that the release before
+was not made for. applied: whether such a revision stands in the database; until then going back is the code's matter alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._finding import Finding
+
+CLASSES = ("expand", "contract", "irreversible")  # from harmless to worst
+Plan = Mapping[str, Any]
+WayBack = Mapping[str, Any]
+
+
+def worst(steps: Sequence[Mapping[str, Any]]) -> str:
+    """The class that decides for several; ``expand`` for none at all."""
+    return max((str(step["class"]) for step in steps), key=CLASSES.index, default="expand")
+
+
+def ahead(told: Mapping[str, Any], since: str, release: int) -> dict[str, Any]:
+    """The plan of an image that is older than the schema, where the migrations since then only add: nothing is done.
+
+    told: ``{refused, unknown, head}``. release: number of the one whose record says so.
+    """
+    return {"current": told["unknown"], "head": told["head"], "pending": [], "since": since, "steps": [], "ahead": release}
+
+
+def way_back(plan: Plan, release: int, snapshot: Mapping[str, Any], restore: bool, inventory: Sequence[str]) -> dict[str, Any]:
+    """What a failure after these revisions leads to.
+
+    release: number of the release that would be put back; 0: there is none. snapshot: the Snapshot; empty before it is taken.
+    restore: release_restore_on_failure. inventory: what ansible-playbook was called with, for the commands. database, in what is
+    returned: the revision at which the new code will run.
+    """
+    database = plan["current"] if plan.get("ahead") else plan["head"]
+    kind = worst(plan["steps"])
+    applied = worst([step for step in plan["steps"] if step["applied"]]) != "expand"
+    before = f"release {release}" if release else "no release"
+    if kind == "expand" or not release:
+        text = f"If this fails: roll back code; {before} runs on the new schema." if release else "If this fails: nothing is put back."
+        return {"action": "code", "class": kind, "database": database, "applied": applied, "text": text, "commands": []}
+    options = "".join(f" -i {source}" for source in inventory)
+    commands = [
+        f"ansible-playbook playbooks/rollback.yml{options} -e release_to={release}",
+        f"ansible-playbook playbooks/restore.yml{options} -e restore_snapshot={snapshot.get('id') or 'SNAPSHOT'}",
+    ]
+    taken = f"snapshot {snapshot['id']}" if snapshot.get("id") else "the snapshot that this run takes"
+    if restore:
+        text = f"If this fails: roll back code to {before} and restore {taken}; what was written since then is lost."
+        return {"action": "restore", "class": kind, "database": database, "applied": applied, "text": text, "commands": commands}
+    text = f"If this fails: stop and hold; {before} does not run on the new schema, so the new code stays and a person decides."
+    return {"action": "hold", "class": kind, "database": database, "applied": applied, "text": text, "commands": commands}
+
+
+def finding(plan: Plan, way: WayBack, accepted: Sequence[str], restore: bool) -> Finding:
+    """MG-02. accepted: revisions that a person allowed by name; a contract is also allowed by ``restore``, never what is irreversible."""
+    evidence = {**plan, "way_back": dict(way)}
+    steps = plan["steps"]
+    if plan["current"] is None:
+        return Finding("MG-02", "pass", f"The schema is made for the first time ({plan['head']}). {way['text']}", evidence)
+    if plan.get("ahead"):
+        message = f"The database is at {plan['current']}, not in this image ({plan['head']}): newer, and allowed by release "
+        message += f"{plan['ahead']}'s record, as the migrations between only add. Nothing is migrated. {way['text']}"
+        return Finding("MG-02", "pass", message, evidence)
+    if not steps:
+        return Finding("MG-02", "pass", f"The schema is at {plan['head']} already. {way['text']}", evidence)
+    listed = "; ".join(map(_told, steps))
+    refused = [
+        step["revision"]
+        for step in steps
+        if step["revision"] not in accepted
+        and not step["applied"]
+        and (step["class"] == "irreversible" or (step["class"] == "contract" and not restore))
+    ]
+    if refused:
+        step = (
+            "Split it: first add what the code before can live with, remove in a later release. If there is no other way, allow it "
+            "by name: "
+            f"migrate_accept: {json.dumps(refused)}"
+        )
+        if all(one["class"] != "irreversible" for one in steps):
+            step += ", or say with -e release_restore_on_failure=true that a failure restores the snapshot"
+        return Finding("MG-02", "fail", f"Not safe to go back from, and not allowed: {listed}. {way['text']}", evidence, f"{step}.")
+    return Finding("MG-02", "pass" if way["class"] == "expand" else "warn", f"{listed}. {way['text']}", evidence, _then(way))
+
+
+def at_failure(way: WayBack) -> Finding | None:
+    """RO-03 where the release must not be put back now; None where it is."""
+    if not way.get("applied") or way.get("action") != "hold":
+        return None
+    message = f"Held, nothing was put back: the schema was migrated ({way['class']}) and the release before does not run on it."
+    return Finding("RO-03", "fail", message, {"way_back": dict(way)}, _then(way))
+
+
+def after_code(way: WayBack) -> Finding | None:
+    """RO-03 after the code was put back: what is still missing; None if nothing is."""
+    if not way.get("applied") or way.get("action") != "restore":
+        return None
+    message = "The code of the release before is back; its schema and data are not yet."
+    return Finding("RO-03", "fail", message, {"way_back": dict(way)}, f"Restore the snapshot now: {way['commands'][-1]}")
+
+
+def preview(plan: Plan) -> list[dict[str, Any]]:
+    """The SQL of what is pending, as Ansible's diff."""
+    sql = "\n\n".join(f"-- {step['revision']}: {step['class']}\n{step['sql']}" for step in plan["steps"] if not step["applied"])
+    header = {"before_header": f"schema {plan['current'] or 'none'}", "after_header": f"schema {plan['head']}"}
+    return [{**header, "before": "", "after": f"{sql}\n"}] if sql else []
+
+
+def _told(step: Mapping[str, Any]) -> str:
+    declared = ", declared" if step["declared"] else ""
+    reasons = "" if step["class"] == "expand" and not declared else f": {', '.join(step['reasons'])}"
+    return f"{step['revision']} ({step['class']}{declared}{', applied already' if step['applied'] else ''}{reasons})"
+
+
+def _then(way: WayBack) -> str:
+    """The exact commands, as far as a person has to give them."""
+    if not way["commands"]:
+        return ""
+    if way["action"] == "restore":
+        return f"After a failure: {way['commands'][-1]}"
+    return f"After a failure, forward: correct it and deploy again. Back: {' && '.join(way['commands'])}"

@@ -1,0 +1,55 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""PostgreSQL: a dump becomes a second database beside the live one, is looked at there, and takes its place by name in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .._backup.postgres import LOCAL, PSQL
+from .._backup.redis import BackupProblem, checked
+from .._kube.client import Cluster
+
+NEW, OLD = "hsc_restore", "hsc_replaced"
+_ATTEMPTS = 10
+_DROP = "DROP DATABASE IF EXISTS {0} WITH (FORCE);\n"
+_CREATE = """
+SELECT format('CREATE DATABASE {0} TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L',
+  pg_encoding_to_char(encoding), datcollate, datctype) FROM pg_database WHERE datname = 'hsc' \\gexec
+"""
+_SWAP = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname IN ('hsc', 'hsc_restore') AND pid <> pg_backend_pid();
+BEGIN;
+ALTER DATABASE hsc RENAME TO hsc_replaced;
+ALTER DATABASE hsc_restore RENAME TO hsc;
+COMMIT;
+"""
+
+
+def load(cluster: Cluster, pod: str, container: str, source: Path) -> None:
+    """The dump into database ``NEW``. The live one is not touched; what a killed run left of NEW is dropped."""
+    _sql(cluster, pod, container, _DROP.format(NEW) + _CREATE.format(NEW))
+    command = ["pg_restore", *LOCAL, "-d", NEW, "--exit-on-error", "--no-owner"]
+    checked(cluster.exec(pod, container, command, stdin=source), f"{pod}: pg_restore")
+
+
+def swap(cluster: Cluster, pod: str, container: str, sleep: Callable[[float], None]) -> None:
+    """``NEW`` is the live database from here on, and the one that was is ``OLD``: both or neither."""
+    _sql(cluster, pod, container, _DROP.format(OLD))
+    for _ in range(_ATTEMPTS):  # sessions end a moment after they are told to
+        try:
+            return _sql(cluster, pod, container, _SWAP)
+        except BackupProblem as error:
+            problem = error
+            sleep(0.5)
+    raise problem
+
+
+def clean_up(cluster: Cluster, pod: str, container: str) -> None:
+    _sql(cluster, pod, container, _DROP.format(OLD) + _DROP.format(NEW))
+
+
+def _sql(cluster: Cluster, pod: str, container: str, script: str) -> None:
+    result = cluster.exec(pod, container, [*PSQL, *LOCAL, "-d", "postgres", "--file=-"], stdin=script.encode())
+    checked(result, f"{pod}: {script.strip().split(maxsplit=2)[0]} DATABASE")

@@ -1,0 +1,92 @@
+# Copyright (c) 2026 the hsc.jit engineers
+# Apache License 2.0 (see LICENSE)
+"""Redis: put a dump in the place of all that a live server holds.
+
+A server with an append-only file reads that one at its start and ignores a dump beside it. So the dump becomes the base of a new
+append-only file (Redis 7 and later: a directory with a manifest), which takes the old one's place; then the pod starts anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .._backup.redis import BackupProblem, checked, copy_in, settings
+from .._kube.client import ApiProblem, Cluster
+from .._kube.objects import is_ready
+
+_NEW, _OLD = "hsc-restore", "hsc-replaced"
+_START_SECONDS = 180.0
+_NAMES = ("dir", "appendonly", "appenddirname", "appendfilename", "dbfilename")
+
+
+def prepare(cluster: Cluster, pod: str, container: str, source: Path) -> dict[str, str]:
+    """Lay the new data beside the old, and check it as Redis will read it. The server goes on as it is. Answers its settings."""
+    found = settings(cluster, pod, container, *_NAMES)
+    if missing := set(_NAMES) - found.keys():
+        raise BackupProblem(f"{pod}: this Redis has no {', '.join(sorted(missing))}; restoring needs Redis 7 or later.")
+    new = f"{found['dir']}/{_NEW}"
+    base, manifest = f"{found['appendfilename']}.1.base.rdb", f"{found['appendfilename']}.manifest"
+    _run(cluster, pod, container, "rm", "-rf", new)
+    _run(cluster, pod, container, "mkdir", new)
+    copy_in(cluster, pod, container, source, f"{new}/{base}")
+    checked(cluster.exec(pod, container, ["redis-check-rdb", f"{new}/{base}"]), f"{pod}: redis-check-rdb")
+    if found["appendonly"] == "yes":
+        line = f"file {base} seq 1 type b\n".encode()
+        checked(cluster.exec(pod, container, ["cp", "/dev/stdin", f"{new}/{manifest}"], stdin=line), f"{pod}: writing {manifest}")
+        checked(cluster.exec(pod, container, ["redis-check-aof", f"{new}/{manifest}"]), f"{pod}: redis-check-aof")
+    return found
+
+
+def swap(cluster: Cluster, pod: str, container: str, before: dict[str, str]) -> None:
+    """Put what was prepared in the place of the live data, on disk. The server keeps its old data in memory until ``restart``."""
+    folder = before["dir"]
+    for name, value in (("appendonly", "no"), ("save", "")):  # from now on it writes nothing, neither now nor when it ends
+        checked(cluster.exec(pod, container, ["redis-cli", "CONFIG", "SET", name, value]), f"{pod}: CONFIG SET {name}")
+    _run(cluster, pod, container, "rm", "-rf", f"{folder}/{_OLD}")
+    if before["appendonly"] == "yes":
+        live = f"{folder}/{before['appenddirname']}"
+        if cluster.exec(pod, container, ["test", "-e", live]).returncode == 0:
+            _run(cluster, pod, container, "mv", live, f"{folder}/{_OLD}")
+        _run(cluster, pod, container, "mv", f"{folder}/{_NEW}", live)
+    else:
+        _run(cluster, pod, container, "mv", f"{folder}/{_NEW}/{before['appendfilename']}.1.base.rdb", f"{folder}/{before['dbfilename']}")
+
+
+def restart(cluster: Cluster, pod: str, container: str, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
+    """A new pod in the place of this one; until it has loaded its data and is ready."""
+    path = cluster.namespaced("pods") + f"/{pod}"
+    before = cluster.get(path)["metadata"]["uid"]
+    cluster.delete(path)
+    deadline, said = monotonic() + _START_SECONDS, "it did not come back"
+    while monotonic() < deadline:
+        sleep(0.5)
+        found = cluster.find(path)
+        if found is None or found["metadata"]["uid"] == before:
+            continue
+        if not is_ready(found):
+            said = "its new pod did not become ready"
+            continue
+        try:
+            answer = cluster.exec(pod, container, ["redis-cli", "INFO", "persistence"])
+        except (ApiProblem, TimeoutError) as error:
+            said = str(error)
+            continue
+        if answer.returncode == 0 and b"loading:0" in answer.stdout:
+            return
+        said = "it still loads its data"
+    raise BackupProblem(f"{pod}: {said} within {_START_SECONDS:.0f} s. Look at `kubectl logs {pod}`.")
+
+
+def clean_up(cluster: Cluster, pod: str, container: str, before: dict[str, str]) -> None:
+    """Remove what the restored data replaced."""
+    _run(cluster, pod, container, "rm", "-rf", f"{before['dir']}/{_OLD}", f"{before['dir']}/{_NEW}")
+
+
+def flush(cluster: Cluster, pod: str, container: str) -> None:
+    """Empty a cache: what it holds was made of the data that is gone."""
+    checked(cluster.exec(pod, container, ["redis-cli", "FLUSHALL"]), f"{pod}: FLUSHALL")
+
+
+def _run(cluster: Cluster, pod: str, container: str, *argv: str) -> None:
+    checked(cluster.exec(pod, container, list(argv)), f"{pod}: {' '.join(argv)}")

@@ -1,0 +1,185 @@
+import copy
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem, Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._lease import lease as lease_module
+from ansible_collections.hsc.jit.plugins.module_utils._lease.lease import Holder, Keeper, Slot, standing
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+SLOT = Slot("default", "hsc-jit", 20)
+ANN, BEN = Holder("ann@a:1/r1", "boot/ns/1/10"), Holder("ben@b:2/r2", "boot/ns/2/20")
+
+
+class Clock:
+    def __init__(self):
+        self.time = NOON
+
+    def now(self):
+        return self.time
+
+    def sleep(self, seconds):
+        self.time += timedelta(seconds=seconds)
+
+
+class Leases(Cluster):
+    """An API server that knows one Lease and refuses a write that was made from an older version."""
+
+    def __init__(self):
+        super().__init__("https://k", "hsc-jit", None, dict)
+        self.stored, self.version, self.before_write = None, 0, lambda: None
+
+    def find(self, path, **query):
+        assert path == "/apis/coordination.k8s.io/v1/namespaces/default/leases/hsc-jit-deploy"
+        return copy.deepcopy(self.stored)
+
+    def _store(self, obj):
+        self.version += 1
+        self.stored = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
+        return copy.deepcopy(self.stored)
+
+    def create(self, path, obj, **query):
+        self.before_write()
+        if self.stored:
+            raise ApiProblem(409, "AlreadyExists", "leases hsc-jit-deploy already exists")
+        return self._store(obj)
+
+    def replace(self, path, obj, **query):
+        self.before_write()
+        if obj["metadata"]["resourceVersion"] != str(self.version):
+            raise ApiProblem(409, "Conflict", "the object has been modified")
+        return self._store(obj)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def cluster():
+    return Leases()
+
+
+@pytest.fixture
+def keeper(cluster, clock):
+    return lambda who, ended=lambda mark: False: Keeper(cluster, SLOT, who, clock.now, clock.sleep, ended)
+
+
+def held_by(who, renewed=NOON):
+    lease = lease_module.body(None, SLOT, who, renewed)
+    lease["metadata"]["resourceVersion"] = "1"
+    return lease
+
+
+@pytest.mark.parametrize(
+    ("lease", "ended", "expected"),
+    [
+        (None, False, "free"),
+        (lease_module.body(None, SLOT, None, NOON), False, "free"),
+        (held_by(ANN), False, "mine"),
+        (held_by(BEN), False, "held"),
+        (held_by(BEN), True, "ended"),
+        (held_by(BEN, NOON - timedelta(seconds=20)), False, "held"),
+        (held_by(BEN, NOON - timedelta(seconds=21)), False, "expired"),
+        (held_by(ANN, NOON - timedelta(hours=1)), False, "mine"),
+    ],
+)
+def test_standing(lease, ended, expected):
+    assert standing(lease, ANN, NOON, lambda mark: ended) == expected
+
+
+def test_the_second_run_is_refused_at_once_and_told_who_since_when_and_what_to_do(keeper, clock):
+    assert keeper(ANN).take()[0].verdict == "pass"
+    clock.sleep(4)
+    finding, keep = keeper(BEN).take()
+    assert (finding.id, finding.verdict, keep) == ("PF-90", "fail", False)
+    assert finding.message == (
+        "Release hsc-jit: ann@a:1/r1 is at work since 2026-11-24 12:00:00 UTC (Lease default/hsc-jit-deploy, renewed 4 s ago)."
+    )
+    assert "ann@a:1" in finding.next_step and "at most 25 s later" in finding.next_step
+    assert clock.now() == NOON + timedelta(seconds=4)
+
+
+def test_holding_again_renews_and_starts_no_second_keeper(keeper, cluster, clock):
+    assert keeper(ANN).take()[1] is True
+    clock.sleep(3)
+    assert keeper(ANN).take()[1] is False
+    assert cluster.stored["spec"]["renewTime"] == "2026-11-24T12:00:03.000000Z"
+    assert cluster.stored["spec"]["acquireTime"] == "2026-11-24T12:00:00.000000Z"
+    clock.sleep(12)
+    assert keeper(ANN).take()[1] is True, "nobody renewed for two turns: its keeper is gone"
+
+
+def test_a_run_that_ended_on_this_machine_is_replaced_without_waiting(keeper, cluster, clock):
+    keeper(BEN).take()
+    finding, keep = keeper(ANN, ended=lambda mark: mark == BEN.process).take()
+    assert (finding.verdict, keep, clock.now()) == ("pass", True, NOON)
+    assert "its former holder's process has ended: ben@b:2/r2" in finding.message
+    assert cluster.stored["spec"]["holderIdentity"] == ANN.identity and cluster.stored["spec"]["leaseTransitions"] == 1
+
+
+def test_an_expired_lease_is_taken_after_a_second_look(keeper, clock):
+    keeper(BEN).take()
+    clock.sleep(21)
+    assert keeper(ANN).take()[0].verdict == "pass"
+    assert clock.now() == NOON + timedelta(seconds=27)
+
+
+def test_a_clock_that_is_ahead_does_not_take_a_lease_that_is_renewed(keeper, cluster, clock, monkeypatch):
+    keeper(BEN).take()
+    clock.sleep(60)
+    monkeypatch.setattr(clock, "sleep", lambda seconds: cluster.stored["spec"].update(renewTime="2026-11-24T12:00:05.000000Z"))
+    assert keeper(ANN).take()[0].verdict == "fail"
+
+
+def test_a_runner_whose_clock_is_ahead_writes_the_servers_time(keeper, cluster, clock):
+    """Else nobody could take the lease for hours, if that machine were lost."""
+    cluster.clock_skew = 10_800.0
+    keeper(ANN).take()
+    assert cluster.stored["spec"]["renewTime"] == "2026-11-24T09:00:00.000000Z"
+
+
+def test_of_two_runs_at_the_same_moment_the_slower_is_refused(keeper, cluster):
+    def ben_is_faster():
+        cluster.before_write = lambda: None
+        keeper(BEN).take()
+
+    cluster.before_write = ben_is_faster
+    finding, _ = keeper(ANN).take()
+    assert finding.verdict == "fail" and "ben@b:2/r2" in finding.message
+
+
+@pytest.mark.parametrize("write", ["renew", "give_back"])
+def test_a_renewal_at_the_same_moment_is_no_failure(keeper, cluster, write):
+    """The process that renews for the run was faster by a moment."""
+    keeper(ANN).take()
+
+    def meanwhile():
+        cluster.before_write = lambda: None
+        keeper(ANN).renew()
+
+    cluster.before_write = meanwhile
+    assert getattr(keeper(ANN), write)() is True
+    assert ("holderIdentity" in cluster.stored["spec"]) == (write == "renew")
+
+
+def test_what_changes_again_and_again_is_given_up(keeper, cluster):
+    keeper(ANN).take()
+
+    def always():
+        cluster.before_write = lambda: None
+        keeper(ANN).renew()
+        cluster.before_write = always
+
+    cluster.before_write = always
+    with pytest.raises(ApiProblem, match="3 times"):
+        keeper(ANN).give_back()
+
+
+def test_only_the_holder_renews_and_gives_back(keeper, cluster):
+    keeper(ANN).take()
+    assert keeper(BEN).renew() is False and keeper(BEN).give_back() is False
+    assert keeper(ANN).renew() is True and keeper(ANN).give_back() is True
+    assert "holderIdentity" not in cluster.stored["spec"]
+    assert keeper(BEN).take()[0].verdict == "pass"

@@ -1,0 +1,161 @@
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._module import Context
+from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from ansible_collections.hsc.jit.plugins.module_utils._verify import checks
+
+NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def sleep(self, seconds):
+        self.seconds += seconds
+
+    def monotonic(self):
+        return self.seconds
+
+
+class Cluster:
+    """Pods with logs."""
+
+    namespace = "hsc-jit"
+
+    def __init__(self, pods=(), logs=None):
+        self.pods, self.texts = list(pods), logs or {}
+
+    def namespaced(self, plural):
+        return f"/api/v1/namespaces/hsc-jit/{plural}"
+
+    def list(self, path, **query):
+        return self.pods
+
+    def logs(self, pod, container, *, previous, **query):
+        answer = self.texts.get((pod, previous), "")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def look_at(cluster=None, clock=None, **asked):
+    clock = clock or Clock()
+    context = Context({}, False, Progress(), cluster, lambda: NOW, clock.sleep, clock.monotonic)
+    given = {
+        "url": "http://x",
+        "ca_file": None,
+        "rollout_began": None,
+        "log_errors_per_minute": 5.0,
+        "ready_timeout": 3.0,
+    }
+    return checks.Look(context, SimpleNamespace(**{**given, **asked}), NOW)
+
+
+def pod(name="api-1", restarts=0, born=NOW - timedelta(hours=1), app="api"):
+    status = {"name": app, "restartCount": restarts, "containerID": "containerd://x"}
+    return {
+        "metadata": {"name": name, "labels": {"app": app}, "creationTimestamp": born.isoformat().replace("+00:00", "Z")},
+        "status": {"containerStatuses": [status]},
+    }
+
+
+def log(count, before=timedelta(0), text="ERROR boom"):
+    return f"{(NOW - before).isoformat()} {text}\n" * count
+
+
+def passing(row):
+    return lambda one: [Finding(row, "pass", "seen")]
+
+
+def refused(status):
+    def check(one):
+        raise ApiProblem(status, "X", "pods is forbidden")
+
+    return check
+
+
+def test_a_shut_door_leaves_page_and_load_untried_and_the_rest_is_looked_at(monkeypatch):
+    def shut(one):
+        return [Finding("VF-01", "fail", "shut")]
+
+    stages = ([("VF-01", shut)], [("VF-02", passing("VF-02")), ("VF-05", passing("VF-05"))], [("VF-03", passing("VF-03"))])
+    monkeypatch.setattr(checks, "STAGES", stages)
+    verdicts = {finding.id: finding.verdict for finding in checks.look(look_at().context, look_at().asked)}
+    assert verdicts == {"VF-01": "fail", "VF-02": "skipped", "VF-03": "skipped", "VF-05": "pass"}
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(403, "skipped"), (0, "error"), (500, "error")])
+def test_a_row_that_may_not_look_does_not_hide_the_others(monkeypatch, status, verdict):
+    monkeypatch.setattr(checks, "STAGES", ([("VF-01", passing("VF-01"))], [("VF-05", refused(status)), ("VF-06", passing("VF-06"))]))
+    found = checks.look(look_at().context, look_at().asked)
+    assert [finding.verdict for finding in found] == ["pass", verdict, "pass"]
+    assert "pods is forbidden" in found[1].message
+
+
+class Doors:
+    """A door that opens at its n-th try."""
+
+    def __init__(self, opens_at):
+        self.tries, self.opens_at = 0, opens_at
+
+    def __call__(self, url, ca_file):
+        return self
+
+    def get(self, path):
+        self.tries += 1
+        if self.tries < self.opens_at:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return 200, b"{}"
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(("opens_at", "verdict", "waited"), [(1, "pass", 0.0), (5, "pass", 1.0), (99, "fail", 3.0)])
+def test_the_door_is_given_time_but_not_for_ever(monkeypatch, opens_at, verdict, waited):
+    monkeypatch.setattr(checks, "Door", Doors(opens_at))
+    (finding,) = checks.check_door(look_at())
+    assert (finding.verdict, finding.evidence["waited_seconds"]) == (verdict, waited)
+
+
+def test_logs_of_restarted_containers_are_read_too():
+    cluster = Cluster([pod(restarts=1)], {("api-1", True): log(6), ("api-1", False): log(1)})
+    (finding,) = checks.check_logs(look_at(cluster))
+    assert (finding.verdict, finding.evidence["errors"]) == ("fail", 7)
+
+
+def test_a_log_that_has_gone_is_empty_but_one_that_may_not_be_read_is_told():
+    gone = Cluster([pod(restarts=1)], {("api-1", True): ApiProblem(400, "BadRequest", "previous terminated container not found")})
+    assert checks.check_logs(look_at(gone))[0].verdict == "pass"
+    with pytest.raises(ApiProblem):
+        checks.check_logs(look_at(Cluster([pod()], {("api-1", False): ApiProblem(403, "Forbidden", "pods/log is forbidden")})))
+
+
+def test_before_is_before_the_rollout_and_new_pods_have_none():
+    began = NOW - timedelta(minutes=2)
+    old, new = pod("api-1"), pod("db-1", born=NOW - timedelta(minutes=1), app="db")
+    texts = {("api-1", False): log(60, timedelta(minutes=5)) + log(6), ("db-1", False): log(6)}
+    found = checks.check_logs(look_at(Cluster([old, new], texts), rollout_began=began))
+    assert [(one.evidence["component"], one.verdict) for one in found] == [("api", "pass"), ("db", "fail")]
+    assert found[1].evidence["errors_per_minute_before"] is None
+
+
+def test_a_namespace_without_the_product_is_a_failure():
+    assert checks.check_logs(look_at(Cluster()))[0].verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"), [("pass", "pass"), ("skipped", "pass"), ("warn", "pass"), ("fail", "fail"), ("error", "fail")]
+)
+def test_what_was_put_back_is_verified_again_in_one_finding(verdict, expected):
+    found = [Finding("VF-01", "pass", "open"), Finding("VF-02", verdict, "no TD-17", {}, "Look at the page.")]
+    told = checks.after_way_back(found)
+    assert (told.id, told.verdict, told.evidence) == ("RO-03", expected, {"VF-01": "pass", "VF-02": verdict})
+    assert ("no TD-17" in told.message and "Look at the page." in told.next_step) == (expected == "fail")

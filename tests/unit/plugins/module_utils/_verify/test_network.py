@@ -1,0 +1,71 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem, ExecResult
+from ansible_collections.hsc.jit.plugins.module_utils._verify import network
+
+REFUSED = "ConnectionRefusedError: [Errno 111] Connection refused"
+POD = {
+    "metadata": {"name": "worker-1", "labels": {"app": "hsc-jit-worker"}},
+    "spec": {"containers": [{"name": "worker"}]},
+    "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+}
+
+
+class Cluster:
+    def __init__(self, allowed="", forbidden="TimeoutError: timed out", answer=None):
+        self.answer = answer or ExecResult(0, json.dumps({network.ALLOWED: allowed, network.FORBIDDEN: forbidden}).encode(), "")
+
+    def exec(self, pod, container, argv, **options):
+        assert (pod, container, argv[-2:]) == ("worker-1", "worker", [network.ALLOWED, network.FORBIDDEN])
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def check(pods=(POD,), **answers):
+    (finding,) = network.check_network(Cluster(**answers), list(pods), "hsc-jit-worker")
+    return finding
+
+
+def test_a_door_that_stays_shut_beside_one_that_opens_is_a_pass():
+    assert check().verdict == "pass"
+    assert check(forbidden=REFUSED).verdict == "pass"
+
+
+def test_a_cluster_that_enforces_nothing_is_skipped_with_the_proof():
+    finding = check(forbidden="")
+    assert (finding.verdict, "worker-1 reaches hsc-jit-prometheus:9090" in finding.message) == ("skipped", True)
+
+
+def test_a_policy_that_shuts_out_the_product_is_a_failure():
+    assert check(allowed=REFUSED).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"forbidden": "gaierror: [Errno -3] Temporary failure in name resolution"},
+        {"answer": ExecResult(1, b"", "python: not found")},
+        {"answer": TimeoutError()},
+        {"pods": ()},
+    ],
+)
+def test_what_could_not_be_tried_proves_nothing(given):
+    assert check(**given).verdict == "error"
+
+
+def test_a_missing_right_is_left_to_the_caller_that_says_so_for_every_row():
+    with pytest.raises(ApiProblem):
+        check(answer=ApiProblem(403, "Forbidden", "pods/exec is forbidden"))
+
+
+def test_the_knock_tells_open_from_shut():
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        door = f"127.0.0.1:{server.getsockname()[1]}"
+        done = subprocess.run([sys.executable, "-c", network.KNOCK, door, "127.0.0.1:1"], capture_output=True, check=True)
+    assert json.loads(done.stdout) == {door: "", "127.0.0.1:1": REFUSED}
