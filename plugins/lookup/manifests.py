@@ -54,8 +54,8 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
 
-from ..module_utils._kube import manifests
-from ..module_utils._kube.objects import component
+from ..module_utils._release import manifests
+from ..module_utils._release.desired import component
 
 _SUFFIX = ".yml.j2"
 

@@ -19,9 +19,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from . import _journal, _waiver
-from ._errors import Problem
+from ._errors import ApiProblem, Problem
 from ._finding import VERDICTS, Finding
-from ._kube.client import TARGET_SPEC, ApiProblem, Cluster, connect
+from ._kube.client import Cluster, connect
+from ._product import NAMESPACE
 from ._progress import Progress
 
 RUN_SPEC: dict[str, Any] = {
@@ -29,6 +30,13 @@ RUN_SPEC: dict[str, Any] = {
     "fail_on": {"type": "list", "elements": "str", "choices": [*VERDICTS], "default": ["fail", "error"]},
     "waivers": {"type": "list", "elements": "dict", "default": []},
     "progress_file": {"type": "path"},
+}
+
+TARGET_SPEC: dict[str, Any] = {
+    "kubeconfig": {"type": "path", "aliases": ["config_file"]},
+    "context": {"type": "str"},
+    "namespace": {"type": "str", "default": NAMESPACE},
+    "node_scale_up_seconds": {"type": "float", "default": 0},
 }
 
 

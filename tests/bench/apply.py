@@ -32,8 +32,8 @@ import time
 from pathlib import Path
 
 import yaml
-from ansible_collections.hsc.jit.plugins.module_utils._kube import manifests
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._release import manifests
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem, connect
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
 from waiting import until
 
 NAME = "bench-stand-in"

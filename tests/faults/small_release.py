@@ -6,9 +6,9 @@ The engine that carries it out is the one of ``hsc.jit.release``; images are tho
 import copy
 import time
 
-from ansible_collections.hsc.jit.plugins.module_utils._kube import manifests
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from ansible_collections.hsc.jit.plugins.module_utils._release import manifests
 from ansible_collections.hsc.jit.plugins.module_utils._release.engine import Engine
 from ansible_collections.hsc.jit.plugins.modules.release import SPEC
 

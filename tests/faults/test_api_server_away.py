@@ -4,7 +4,8 @@ import threading
 import time
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem, connect
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
 from forwarder import Forwarder, api_server, changed
 from small_release import SERVE, python, run
 from waiting import until

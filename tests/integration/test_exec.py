@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._backup.redis import copy_in
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
 
 pytestmark = pytest.mark.cluster
 POD, CONTAINER = "hsc-jit-redis-0", "redis"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import product_images
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
 from product_images import build
 
 pytestmark = pytest.mark.cluster

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem, connect
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
 from certificates import Authority, name
 from cryptography import x509
 from forwarder import Forwarder, api_server, changed

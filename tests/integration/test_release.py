@@ -3,9 +3,9 @@
 import time
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube import manifests
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
+from ansible_collections.hsc.jit.plugins.module_utils._product import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._release import drift as release_drift
 from small_release import run, stamped, versions, writes
@@ -139,7 +139,7 @@ def test_a_change_by_hand_is_named_and_overwritten_only_when_told_to(release, cl
 
 
 def test_what_others_made_is_not_pruned(release, cluster):
-    theirs = {**config("theirs"), "metadata": {"name": "theirs", "labels": manifests.PART_OF}}
+    theirs = {**config("theirs"), "metadata": {"name": "theirs", "labels": PART_OF}}
     cluster.create(cluster.namespaced("configmaps"), theirs)
     release("present", objects=stamped([config(A="1")], cluster.namespace))
     release("present", objects=stamped([config("other", A="1")], cluster.namespace))

@@ -7,7 +7,7 @@ import re
 import kubernetes_validate
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._images.recipes import RECIPES
-from ansible_collections.hsc.jit.plugins.module_utils._kube.manifests import pod_template
+from ansible_collections.hsc.jit.plugins.module_utils._kube.objects import pod_template
 from playbook import ROOT, play
 
 INVENTORIES = sorted(path.name for path in (ROOT / "inventories").iterdir())

@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from .._errors import ApiProblem
 from .._finding import Finding
-from .._kube.client import ApiProblem, Cluster
+from .._kube.client import Cluster
 from .._kube.objects import is_ready, status_of
 from .._module import Context
 from .._progress import Progress

@@ -9,8 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._kube.manifests import config_maps, pod_template
-from .._kube.objects import Object
+from .._kube.objects import Object, config_maps, pod_template
 
 TRACK = "hsc.jit/track"  # label of the canary's pods alone; the stable ones have none, so that they need no change
 SUFFIX = "-canary"

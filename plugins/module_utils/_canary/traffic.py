@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._kube.client import ApiProblem, Cluster
+from .._errors import ApiProblem
+from .._kube.client import Cluster
 from .sequential import Evidence, slower
 
 _REQUESTS = re.compile(r"^http_requests_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE)

@@ -21,20 +21,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from .._errors import ApiProblem
 from . import connection, credentials
 from . import exec as kube_exec
-from .errors import ApiProblem, problem_of
 from .exec import ExecResult
 from .pool import Answer, Pool
 
-__all__ = ["POOL_SIZE", "TARGET_SPEC", "ApiProblem", "Cluster", "ExecResult", "connect"]
+__all__ = ["POOL_SIZE", "ApiProblem", "Cluster", "ExecResult", "connect"]
 
-TARGET_SPEC: dict[str, Any] = {
-    "kubeconfig": {"type": "path", "aliases": ["config_file"]},
-    "context": {"type": "str"},
-    "namespace": {"type": "str", "default": "hsc-jit"},
-    "node_scale_up_seconds": {"type": "float", "default": 0},
-}
 POOL_SIZE = 16  # parallel requests of one module; more only queues in the API server's fairness
 _TIMEOUT = 30.0
 _JSON = "application/json"
@@ -120,7 +114,7 @@ class Cluster:
         if date := answer.headers.get("Date"):
             self.clock_skew = time.time() - parsedate_to_datetime(date).timestamp()
         if answer.status >= 400:
-            problem = problem_of(answer.status, answer.data)
+            problem = ApiProblem.of_answer(answer.status, answer.data)
             raise self._explained(problem) if answer.status == 401 else problem
         return answer
 
@@ -231,8 +225,9 @@ def _cause(error: BaseException) -> str:
 
 
 def connect(params: Mapping[str, Any]) -> Cluster:
-    """A Cluster from the options of TARGET_SPEC. ValueError says what is wrong with the kubeconfig and what to do.
+    """A Cluster from the options kubeconfig, context, namespace and node_scale_up_seconds (`_module.TARGET_SPEC`).
 
+    ValueError: the kubeconfig cannot be used; the message says why and what to do.
     Without a kubeconfig: the environment's KUBECONFIG, then ~/.kube/config, then the service account of the pod we run in.
     """
     path, context = params.get("kubeconfig") or None, params.get("context") or None
@@ -252,7 +247,7 @@ def connect(params: Mapping[str, Any]) -> Cluster:
 
     return Cluster(
         server=settings.host.rstrip("/"),
-        namespace=params.get("namespace") or "hsc-jit",
+        namespace=params.get("namespace") or "default",
         pool=pool,
         authorize=authorize,
         configuration=settings,

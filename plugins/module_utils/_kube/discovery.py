@@ -9,13 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from .._errors import Problem
-from .client import POOL_SIZE, ApiProblem, Cluster
+from .._errors import ApiProblem, Problem
+from .client import POOL_SIZE, Cluster
 from .kinds import STAND_IN, Kind, Resource, defined, prefix, served
-from .manifests import PART_OF
 from .objects import Object, key, title
 
-OURS = ",".join(f"{name}={value}" for name, value in sorted(PART_OF.items()))
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -71,7 +69,7 @@ class Kinds:
         return self.path(tried), tried
 
 
-def live(kinds: Kinds, objects: Sequence[Object], also: Iterable[Kind]) -> dict[tuple[str, str, str], dict[str, Any]]:
+def live(kinds: Kinds, objects: Sequence[Object], also: Iterable[Kind], selector: str) -> dict[tuple[str, str, str], dict[str, Any]]:
     """What is in the cluster of ``objects`` (by key), and every labelled object of ours of the same kinds and those of ``also``.
 
     One list per kind for what carries our labels. An object that is not among them is there without labels, or not at all: see _unlabelled.
@@ -81,7 +79,7 @@ def live(kinds: Kinds, objects: Sequence[Object], also: Iterable[Kind]) -> dict[
     wanted = {(obj["apiVersion"], obj["kind"]) for obj in objects} | {kind for kind in also if kind in kinds.known}
     namespaced = sorted(kind for kind in wanted if kind in kinds.known and kinds.known[kind].namespaced)
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for items in in_parallel(lambda kind: _list(kinds, kind), namespaced):
+    for items in in_parallel(lambda kind: _list(kinds, kind, selector), namespaced):
         found |= {key(item): item for item in items}
     missing = [obj for obj in objects if key(obj) not in found and not kinds.is_coming(obj)]
     return found | {key(item): item for item in _unlabelled(kinds, missing)}
@@ -100,10 +98,10 @@ def _unlabelled(kinds: Kinds, objects: Sequence[Object]) -> list[dict[str, Any]]
     return [item for item in in_parallel(kinds.cluster.find, paths) if item is not None]
 
 
-def _list(kinds: Kinds, kind: Kind) -> list[dict[str, Any]]:
+def _list(kinds: Kinds, kind: Kind, selector: str) -> list[dict[str, Any]]:
     resource = kinds.known[kind]
     path = kinds.cluster.namespaced(resource.plural, resource.prefix)
-    return kinds.cluster.list(path, labelSelector=OURS)
+    return kinds.cluster.list(path, labelSelector=selector)
 
 
 def namespace(cluster: Cluster) -> dict[str, Any] | None:

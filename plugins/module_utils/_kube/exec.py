@@ -20,18 +20,28 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote, urlencode
 
-from .errors import ApiProblem, problem_of
-
-if TYPE_CHECKING:
-    from .client import Cluster
+from .._errors import ApiProblem
+from .pool import Pool
 
 _OPEN_SECONDS = 30.0
 _BLOCK = 1 << 20
 _DATA = (0, 1, 2)  # opcodes of a message's frames: the rest of it, text, binary
 _LATER = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)  # nothing to read, or no room to write, just now
+
+
+class ExecConnection(Protocol):
+    """The part of ``client.Cluster`` that a command needs."""
+
+    server: str
+    pool: Pool
+
+    @property
+    def authorize(self) -> Callable[[], dict[str, str]]: ...
+
+    def namespaced(self, plural: str, api: str = "/api/v1", namespace: str | None = None) -> str: ...
 
 
 @dataclass
@@ -44,7 +54,7 @@ class ExecResult:
 
 
 def execute(
-    cluster: Cluster,
+    cluster: ExecConnection,
     pod: str,
     container: str,
     argv: Sequence[str],
@@ -79,7 +89,7 @@ def execute(
 class _Link:
     """A WebSocket to the API server: ``exchange`` sends what waits and returns what came."""
 
-    def __init__(self, cluster: Cluster, path: str) -> None:
+    def __init__(self, cluster: ExecConnection, path: str) -> None:
         # deferred: pure users of this collection need no client
         from .websockets import ClientProtocol, Subprotocol, parse_uri
 
@@ -105,7 +115,7 @@ class _Link:
             events = self.exchange(deadline)
             refused = next((event for event in events if getattr(event, "status_code", 101) != 101), None)
             if refused is not None:
-                raise problem_of(refused.status_code, bytes(refused.body or b""))
+                raise ApiProblem.of_answer(refused.status_code, bytes(refused.body or b""))
             if self.protocol.handshake_exc is not None:
                 raise ConnectionError(str(self.protocol.handshake_exc))
 

@@ -9,18 +9,19 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .manifests import WAVE
-
 Object = Mapping[str, Any]
-HASH = "hsc.jit/hash"  # annotation: hash of the manifest that was applied
+_POD_PATHS = {
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
 NEVER_PRUNED = frozenset({"PersistentVolumeClaim", "PersistentVolume", "Namespace", "Secret", "CustomResourceDefinition"})
-_SERVERS_METADATA = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
-_SERVERS_ANNOTATIONS = (HASH, "deployment.kubernetes.io/revision")
-_HIDDEN = "(hidden)"
 
 
 def title(obj: Object) -> str:
-    """``Deployment hsc-jit-backend``"""
+    """``Deployment backend``"""
     return f"{obj['kind']} {obj['metadata']['name']}"
 
 
@@ -34,6 +35,26 @@ def at(obj: Any, path: str) -> Any:
 def key(obj: Object) -> tuple[str, str, str]:
     """Group, kind and name: what makes an object one and the same, whichever version of the API it is read in."""
     return str(obj.get("apiVersion") or "").rpartition("/")[0], obj["kind"], obj["metadata"]["name"]
+
+
+def pod_template(obj: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The pod template inside a workload; None for what starts no pods."""
+    path = _POD_PATHS.get(obj["kind"])
+    if path is None:
+        return None
+    value: Any = obj
+    for step in path:
+        value = value.get(step) or {}
+    return value or None
+
+
+def config_maps(template: Mapping[str, Any]) -> set[str]:
+    spec = template.get("spec") or {}
+    containers = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
+    whole = [source.get("configMapRef") for container in containers for source in container.get("envFrom") or []]
+    keys = [(one.get("valueFrom") or {}).get("configMapKeyRef") for container in containers for one in container.get("env") or []]
+    volumes = [volume.get("configMap") for volume in spec.get("volumes") or []]
+    return {reference["name"] for reference in [*whole, *keys, *volumes] if reference}
 
 
 def owner_kinds(obj: Object) -> set[str]:
@@ -86,31 +107,6 @@ def digest(value: Any) -> str:
     return hashlib.sha256(as_text(value).encode()).hexdigest()
 
 
-def marked(obj: Object) -> dict[str, Any]:
-    """The object with the hash of itself as an annotation: what is sent to the server."""
-    annotations = {name: value for name, value in (obj["metadata"].get("annotations") or {}).items() if name != HASH}
-    bare = {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
-    return {**bare, "metadata": {**bare["metadata"], "annotations": {**annotations, HASH: digest(bare)[:32]}}}
-
-
-def waves(objects: Sequence[Object]) -> list[list[Object]]:
-    """The objects by wave, first wave first; without the annotation an object belongs to the last one.
-
-    Definitions of kinds come before all: any wave may have an object of theirs.
-    """
-    by_wave: dict[str, list[Object]] = {}
-    for obj in objects:
-        wave = (obj["metadata"].get("annotations") or {}).get(WAVE, "~")
-        by_wave.setdefault("" if obj["kind"] == "CustomResourceDefinition" else wave, []).append(obj)
-    return [by_wave[name] for name in sorted(by_wave)]
-
-
-def component(obj: Object) -> str:
-    """``data-stores`` of wave ``20-data-stores``"""
-    wave = str((obj["metadata"].get("annotations") or {}).get(WAVE, ""))
-    return wave.partition("-")[2] or wave
-
-
 def without_scaled_replicas(objects: Sequence[Object]) -> list[Object]:
     """The objects, spec.replicas left out of what an autoscaler of the set scales: it owns that field."""
     scaled = {
@@ -132,31 +128,6 @@ def contains(live: Any, wanted: Any) -> bool:
     if isinstance(wanted, list):
         return isinstance(live, list) and len(live) == len(wanted) and all(map(contains, live, wanted))
     return bool(live == wanted)
-
-
-def surely_unchanged(live: Object | None, wanted: Object, owned: str, field_manager: str) -> bool:
-    """Whether wanted (marked) was applied before and nobody has changed a field of it since: then no request is needed.
-
-    Two proofs, each enough. We own the very fields that we did after applying it (owned, their hash): whoever changes one takes it out of
-    our entry. Or every wanted value is there, where no such hash was recorded.
-    """
-    if live is None or (live["metadata"].get("annotations") or {}).get(HASH) != wanted["metadata"]["annotations"][HASH]:
-        return False
-    if owned and owned == ownership(live, field_manager):
-        return True
-    return contains(live, {name: value for name, value in wanted.items() if name != "apiVersion"})
-
-
-def cleaned(obj: Object) -> dict[str, Any]:
-    """The part of an object that people write: without status, and without what the server keeps in metadata."""
-    result = {name: value for name, value in obj.items() if name not in ("status", "apiVersion", "kind")}
-    result["metadata"] = {name: value for name, value in obj["metadata"].items() if name not in _SERVERS_METADATA}
-    if annotations := obj["metadata"].get("annotations"):
-        result["metadata"]["annotations"] = {name: value for name, value in annotations.items() if name not in _SERVERS_ANNOTATIONS}
-    if obj["kind"] == "Secret":
-        for field in ("data", "stringData"):
-            result[field] = {name: digest(value)[:12] + _HIDDEN for name, value in (result.get(field) or {}).items()}
-    return result
 
 
 def ownership(obj: Object | None, field_manager: str) -> str:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from .._errors import ApiProblem
 from .._finding import Finding
-from .._kube.client import ApiProblem, Cluster
+from .._kube.client import Cluster
 
 PROCESS = "hsc.jit/process"  # annotation: which process holds it, so that the same machine sees at once that it has ended
 RENEW_SECONDS = 5.0

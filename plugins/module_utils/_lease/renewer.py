@@ -12,7 +12,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from .._kube.client import ApiProblem
+from .._errors import ApiProblem
 from .._process import has_ended
 from .lease import RENEW_SECONDS, Keeper
 

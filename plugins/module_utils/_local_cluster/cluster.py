@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 from .. import _atomic_file
-from .._kube.client import ApiProblem, Cluster, connect
+from .._errors import ApiProblem
+from .._kube.client import Cluster, connect
 from .._kube.objects import holds
 from .._readiness.readiness import World
 from . import build, host, kubeadm, process

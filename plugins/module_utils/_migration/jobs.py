@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .._errors import ApiProblem
 from .._finding import Finding
-from .._kube.client import ApiProblem, Cluster
+from .._kube.client import Cluster
 from .._kube.discovery import Kinds
 from .._kube.objects import holds
 from .._progress import Progress

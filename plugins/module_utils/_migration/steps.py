@@ -10,9 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from .._backup.snapshot import refusal
-from .._errors import Problem
+from .._errors import ApiProblem, Problem
 from .._finding import Finding
-from .._kube.client import ApiProblem
 from .._module import Context, Outcome
 from .._release import applier, record, rollback_policy
 from . import jobs

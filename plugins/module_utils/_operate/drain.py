@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .._errors import Problem
+from .._errors import ApiProblem, Problem
 from .._finding import Finding
-from .._kube.client import ApiProblem, Cluster
+from .._kube.client import Cluster
 from .._kube.objects import Object, owner_kinds
 from .._progress import Progress
 

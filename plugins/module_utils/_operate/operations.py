@@ -11,12 +11,12 @@ from typing import Any
 from .._backup.backup import CACHE
 from .._errors import Problem
 from .._finding import Finding, good
-from .._kube import objects
-from .._kube.discovery import OURS, Kinds
+from .._kube.discovery import Kinds
 from .._kube.objects import Object, title
 from .._module import Context, Outcome
+from .._product import SELECTOR
 from .._readiness.waiter import Watch
-from .._release import applier, record
+from .._release import applier, desired, record
 from .._release.plan import Change
 from .._verify import logs as verify_logs
 from .._verify import tasks
@@ -48,7 +48,7 @@ class Operation:
 
     def celery(self) -> Outcome:
         """OP-02: what the workers do, and what waits."""
-        pods = self.cluster.list(self.cluster.namespaced("pods"), labelSelector=OURS)
+        pods = self.cluster.list(self.cluster.namespaced("pods"), labelSelector=SELECTOR)
         found = tasks.check_tasks(self.cluster, pods, "hsc-jit-worker", ["fetch", "maintenance"], self.params["queue_length"])
         return Outcome(findings=[replace(finding, id="OP-02") for finding in found])
 
@@ -89,7 +89,7 @@ class Operation:
         if before != replicas and not self.context.check_mode:
             engine = applier.Applier(self.cluster, self.params["field_manager"], False, self.context.progress)
             engine.kinds.learn([obj["apiVersion"]])
-            refused = engine.apply([Change("update", objects.marked(obj), (("spec.replicas", before, replicas),))])
+            refused = engine.apply([Change("update", desired.marked(obj), (("spec.replicas", before, replicas),))])
             if refused:
                 return Outcome(findings=refused)
         key = name.removeprefix("hsc-jit-")
@@ -116,7 +116,7 @@ class Operation:
         found = {
             one["metadata"]["name"]: one
             for plural in _WORKLOADS
-            for one in self.cluster.list(self.cluster.namespaced(plural, "/apis/apps/v1"), labelSelector=OURS)
+            for one in self.cluster.list(self.cluster.namespaced(plural, "/apis/apps/v1"), labelSelector=SELECTOR)
         }
         if self._name() not in found:
             there = ", ".join(sorted(name.removeprefix("hsc-jit-") for name in found)) or "none; deploy first"

@@ -14,12 +14,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from .._errors import Problem
+from .._checks import not_looked_at
+from .._errors import ApiProblem, Problem
 from .._finding import Finding, worst
 from .._images import availability, registry
-from .._kube.client import POOL_SIZE, ApiProblem, Cluster
+from .._kube.client import POOL_SIZE, Cluster
 from .._kube.discovery import Kinds
-from .._kube.errors import not_looked_at
 from .._kube.kinds import defined
 from .._kube.objects import title
 from .._kube.workloads import claims_mounted, of_kind, workloads

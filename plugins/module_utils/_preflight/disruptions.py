@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .._checks import not_looked_at
+from .._errors import ApiProblem
 from .._finding import Finding
-from .._kube.errors import ApiProblem, not_looked_at
 from .._kube.objects import at, may_go_first, title
 from .._kube.workloads import labels_match, of_kind
 

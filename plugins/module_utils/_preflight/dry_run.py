@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._errors import Problem
+from .._errors import ApiProblem, Problem
 from .._finding import Finding
-from .._kube.client import ApiProblem
 from .._kube.kinds import STAND_IN
 from .._kube.objects import at, may_go_first, title
 from .._kube.workloads import Workload

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from .._checks import not_looked_at
+from .._errors import ApiProblem
 from .._finding import Finding
-from .._kube.client import ApiProblem, Cluster
-from .._kube.errors import not_looked_at
+from .._kube.client import Cluster
 from .._module import Context
 from . import access
 

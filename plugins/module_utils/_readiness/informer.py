@@ -14,7 +14,8 @@ from collections.abc import Hashable, Mapping
 from types import TracebackType
 from typing import Any
 
-from .._kube.client import ApiProblem, Cluster
+from .._errors import ApiProblem
+from .._kube.client import Cluster
 from .._kube.discovery import in_parallel
 
 _WATCH_SECONDS = 10

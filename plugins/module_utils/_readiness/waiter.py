@@ -9,11 +9,11 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._errors import ApiProblem
 from .._finding import Finding
-from .._kube.client import ApiProblem, Cluster
+from .._kube.client import Cluster
 from .._kube.discovery import Kinds
-from .._kube.manifests import pod_template
-from .._kube.objects import Object, key, title
+from .._kube.objects import Object, key, pod_template, title
 from .._progress import Progress
 from . import readiness
 from .controllers import old_words

@@ -11,17 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._errors import ApiProblem
 from .._finding import Finding
 from .._kube import discovery
 from .._kube import objects as kube_objects
-from .._kube.client import ApiProblem, Cluster
+from .._kube.client import Cluster
 from .._kube.kinds import defined
-from .._kube.manifests import PART_OF
 from .._kube.objects import Object
 from .._poll import moments
+from .._product import PART_OF, SELECTOR
 from .._progress import Progress
+from . import desired, record
 from . import plan as release_plan
-from . import record
 from .plan import Change
 
 GENERATED = ("redis-password", "postgres-password", "token-key")
@@ -52,9 +53,9 @@ class Applier:
 
         before: objects of earlier releases; their kinds are looked at too when pruning.
         """
-        wanted = [kube_objects.marked(obj) for obj in kube_objects.without_scaled_replicas(objects)]
+        wanted = [desired.marked(obj) for obj in kube_objects.without_scaled_replicas(objects)]
         also = {(obj["apiVersion"], obj["kind"]) for obj in before} if prune else set()
-        self.live = live = discovery.live(self.kinds, wanted, also)
+        self.live = live = discovery.live(self.kinds, wanted, also, SELECTOR)
         candidates = [obj for obj in wanted if not self._unchanged(obj)]
         namespace = discovery.namespace(self.cluster) if candidates else {}
         if ending := release_plan.ending(namespace):
@@ -73,7 +74,7 @@ class Applier:
 
     def _unchanged(self, obj: Object) -> bool:
         owned = self.owned.get(kube_objects.title(obj), "")
-        return kube_objects.surely_unchanged(self.live.get(kube_objects.key(obj)), obj, owned, self.field_manager)
+        return desired.surely_unchanged(self.live.get(kube_objects.key(obj)), obj, owned, self.field_manager)
 
     def ownership(self, objects: Sequence[Object]) -> dict[str, str]:
         """What the release's record keeps, so that the next run knows without a request what nobody touched."""
@@ -106,11 +107,11 @@ class Applier:
         """
         wanted = [change.obj for change in changes if change.action != "delete" and change.obj["kind"] not in ("Namespace", "Secret")]
         done = 0
-        for wave in kube_objects.waves(wanted):
+        for wave in desired.waves(wanted):
             if refused := self._apply_wave(wave) or self._not_served(wave):
                 return refused
             done += len(wave)
-            self.progress.say("Applying", done, len(wanted), kube_objects.component(wave[0]))
+            self.progress.say("Applying", done, len(wanted), desired.component(wave[0]))
         for change in changes:
             if change.action == "delete":
                 self.cluster.delete(self.kinds.path(change.obj))

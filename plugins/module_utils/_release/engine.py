@@ -20,7 +20,7 @@ from .._kube import objects as kube_objects
 from .._kube.objects import Object
 from .._module import Context, Outcome
 from .._readiness.waiter import Watch
-from . import applier, record, rollback_policy, saved_plan
+from . import applier, desired, record, rollback_policy, saved_plan
 from . import plan as release_plan
 from .plan import Change
 from .record import Release
@@ -133,9 +133,9 @@ class Engine:
                 )
             if obj["kind"] == "Secret":
                 raise Problem(f"objects[{number}] is a Secret: its values would stand in plans and records.", "Pass them as secrets.")
-        chosen = [obj for obj in params["objects"] if not params["components"] or kube_objects.component(obj) in params["components"]]
+        chosen = [obj for obj in params["objects"] if not params["components"] or desired.component(obj) in params["components"]]
         if not chosen:
-            there = sorted({kube_objects.component(obj) for obj in params["objects"]})
+            there = sorted({desired.component(obj) for obj in params["objects"]})
             raise Problem(
                 f"components {params['components']} choose no object.", f"objects has the components {', '.join(there) or '(none)'}."
             )

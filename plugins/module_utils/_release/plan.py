@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .._errors import ApiProblem
 from .._finding import Finding
 from .._kube import objects as kube_objects
-from .._kube.client import ApiProblem
-from .._kube.manifests import pod_template
-from .._kube.objects import HASH, NEVER_PRUNED, Object, title
-from . import refusals
+from .._kube.objects import NEVER_PRUNED, Object, pod_template, title
+from .._product import HASH
+from . import desired, refusals
 
 Action = Literal["create", "update", "delete"]
 
@@ -39,7 +39,7 @@ def change_of(wanted: Object, live: Object | None, dry_run: Object, field_manage
     """What applying ``wanted`` would do, from the server's dry run of it; None if nothing."""
     if live is None:
         return Change("create", wanted)
-    fields = tuple(kube_objects.differences(kube_objects.cleaned(live), kube_objects.cleaned(dry_run)))
+    fields = tuple(kube_objects.differences(desired.cleaned(live), desired.cleaned(dry_run)))
     if fields:
         return Change("update", wanted, fields)
     before, after = (kube_objects.ownership(obj, field_manager) for obj in (live, dry_run))

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from .._kube.manifests import PART_OF
 from .._kube.objects import Object, digest
+from .._product import PART_OF
 
 PREFIX = "hsc-jit-release-"
 LABELS = {"hsc.jit/record": "release", **PART_OF}

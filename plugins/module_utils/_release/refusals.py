@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from .._kube.client import ApiProblem
+from .._errors import ApiProblem
 from .._kube.objects import Object
 
 _MAY_NOT = re.compile(r"cannot (patch|create) resource")  # the authorizer's words; an admission rule uses others

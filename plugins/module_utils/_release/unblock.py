@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from .._kube.client import Cluster
-from .._kube.discovery import OURS
 from .._kube.objects import Object, by_owner, holds, is_ready, key, owner_kinds, status_of
 from .._poll import moments
+from .._product import SELECTOR
 from .._readiness.controllers import held_back, observed
 from .._readiness.events import PULLS, WARNINGS, Events
 from .._readiness.pods import backed_off, starting
@@ -39,7 +39,7 @@ class Stuck:
 
     def try_again(self, objects: Sequence[Object]) -> None:
         """All of it, at once. Without a request for what is as it should be, but for one list of pods."""
-        listed = self.cluster.list(self.cluster.namespaced("pods"), labelSelector=OURS)
+        listed = self.cluster.list(self.cluster.namespaced("pods"), labelSelector=SELECTOR)
         pods = [
             pod for pod in listed if owner_kinds(pod) & _REPLACED_BY and not is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
         ]

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .._backup.redis import BackupProblem, checked, copy_in, settings
-from .._kube.client import ApiProblem, Cluster
+from .._errors import ApiProblem
+from .._kube.client import Cluster
 from .._kube.objects import is_ready
 
 _NEW, _OLD = "hsc-restore", "hsc-replaced"

@@ -18,10 +18,11 @@ from .._backup.backup import FAILURES, Backup
 from .._backup.redis import BackupProblem
 from .._backup.scratch import TITLES, Scratch
 from .._backup.snapshot import Artefact, Snapshot, damage, differences
+from .._errors import ApiProblem
 from .._finding import Finding
-from .._kube.client import ApiProblem, Cluster
-from .._kube.manifests import PART_OF
+from .._kube.client import Cluster
 from .._poll import moments
+from .._product import PART_OF
 from . import postgres as restore_postgres
 from . import redis as restore_redis
 from .writers import Writers

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from .._backup.redis import BackupProblem
 from .._finding import good
 from .._kube.client import Cluster
-from .._kube.discovery import OURS, Kinds
+from .._kube.discovery import Kinds
+from .._product import SELECTOR
 from .._progress import Progress
 from .._readiness.waiter import Watch
 
@@ -35,7 +36,7 @@ class Writers:
 
     def jobs(self) -> list[str]:
         """Our Jobs that are at work just now: migrations, the nightly backup."""
-        jobs = self.cluster.list(self.cluster.namespaced("jobs", "/apis/batch/v1"), labelSelector=OURS)
+        jobs = self.cluster.list(self.cluster.namespaced("jobs", "/apis/batch/v1"), labelSelector=SELECTOR)
         return sorted(job["metadata"]["name"] for job in jobs if (job.get("status") or {}).get("active"))
 
     def stop(self) -> None:

@@ -16,9 +16,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from .._checks import not_looked_at
+from .._errors import ApiProblem
 from .._finding import Finding, worst
-from .._kube.client import ApiProblem, Cluster
-from .._kube.errors import not_looked_at
+from .._kube.client import Cluster
 from .._module import Context
 from . import browser as verify_browser
 from . import logs, network, page, tasks

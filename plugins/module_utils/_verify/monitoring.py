@@ -11,8 +11,9 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode
 
+from .._errors import ApiProblem
 from .._finding import Finding
-from .._kube.client import ApiProblem, Cluster
+from .._kube.client import Cluster
 from .._module import Context
 from . import prometheus as verify_prometheus
 from .load_generator import Door

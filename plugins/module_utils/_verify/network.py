@@ -8,8 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from .._errors import ApiProblem
 from .._finding import Finding
-from .._kube.client import ApiProblem, Cluster
+from .._kube.client import Cluster
 from .tasks import ready_pods
 
 # A worker may ask Redis (hsc-jit-product-egress) and has no business with Prometheus, which no policy lets it reach.

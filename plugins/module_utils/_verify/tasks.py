@@ -8,8 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from .._errors import ApiProblem
 from .._finding import Finding
-from .._kube.client import ApiProblem, Cluster
+from .._kube.client import Cluster
 from .._kube.objects import is_ready
 from .logs import redact
 

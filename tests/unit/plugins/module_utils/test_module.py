@@ -7,9 +7,8 @@ from ansible.module_utils import basic
 from ansible.module_utils.common import parameters
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.hsc.jit.plugins.module_utils import _journal
-from ansible_collections.hsc.jit.plugins.module_utils._errors import Problem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem, Problem
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._module import Outcome, run
 
 PASS = Finding("PF-01", "pass", "3 of 3 nodes are Ready.")

@@ -6,7 +6,7 @@ import time
 
 from ansible_collections.hsc.jit.plugins.module_utils._canary import traffic
 from ansible_collections.hsc.jit.plugins.module_utils._canary.traffic import Asker, Comparison
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
 
 METRICS = """# HELP http_requests_total HTTP requests answered
 http_requests_total{endpoint="/api/search",method="GET",status="200"} 90.0

@@ -5,8 +5,9 @@ from email.utils import format_datetime
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._kube import client
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem, Cluster, connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster, connect
 from written_kubeconfig import written_kubeconfig
 
 

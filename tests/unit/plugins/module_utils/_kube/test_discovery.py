@@ -1,7 +1,8 @@
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
-from ansible_collections.hsc.jit.plugins.module_utils._kube.discovery import OURS, Kinds, live
+from ansible_collections.hsc.jit.plugins.module_utils._kube.discovery import Kinds, live
 from ansible_collections.hsc.jit.plugins.module_utils._kube.kinds import Resource
+from ansible_collections.hsc.jit.plugins.module_utils._product import SELECTOR
 
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "hsc-jit"}}
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hsc-jit"}}
@@ -36,7 +37,7 @@ class Server(Cluster):
         self.ours, self.foreign, self.asked = ours, foreign, []
 
     def list(self, path, **query):
-        assert query == {"labelSelector": OURS}, "contents of what is not ours"
+        assert query == {"labelSelector": SELECTOR}, "contents of what is not ours"
         self.asked.append(path)
         return [config(name) for name in self.ours]
 
@@ -58,6 +59,6 @@ def config(name):
 def test_objects_that_are_missing_cost_one_list_of_names_where_they_are_many(missing, requests):
     server = Server(["ours"], ["others", "unlabelled"])
     objects = [config(name) for name in ("ours", "unlabelled")][: 2 if missing else 1] + [config(f"new-{n}") for n in range(missing - 1)]
-    found = live(Kinds(server, dict(KINDS.known)), objects, ())
+    found = live(Kinds(server, dict(KINDS.known)), objects, (), SELECTOR)
     assert {name for _, _, name in found} == ({"ours", "unlabelled"} if missing else {"ours"})
     assert len(server.asked) == requests

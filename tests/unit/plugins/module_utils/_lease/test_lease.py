@@ -2,7 +2,8 @@ import copy
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem, Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 from ansible_collections.hsc.jit.plugins.module_utils._lease import lease as lease_module
 from ansible_collections.hsc.jit.plugins.module_utils._lease.lease import Holder, Keeper, Slot, standing
 

@@ -1,6 +1,6 @@
 from types import SimpleNamespace
 
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._lease.renewer import keep
 
 

@@ -4,8 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import Problem
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem, Problem
 from ansible_collections.hsc.jit.plugins.module_utils._migration.steps import Migration
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress

@@ -1,8 +1,7 @@
 """OP-08 against a cluster in memory: who stays, who is asked to go, and what is said of those that do not."""
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import Problem
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem, Problem
 from ansible_collections.hsc.jit.plugins.module_utils._operate.drain import Drain
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 

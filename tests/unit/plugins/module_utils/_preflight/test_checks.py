@@ -5,8 +5,9 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._images.registry import Answer
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem, Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 from ansible_collections.hsc.jit.plugins.module_utils._preflight import checks
 from ansible_collections.hsc.jit.plugins.module_utils._preflight.checks import Asked, look
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress

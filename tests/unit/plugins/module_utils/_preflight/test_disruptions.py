@@ -1,7 +1,7 @@
 """PF-07: budgets that allow nothing, and rollouts that can never begin."""
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._preflight.disruptions import check_budgets, check_side_by_side
 
 

@@ -1,6 +1,5 @@
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import Problem
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem, Problem
 from ansible_collections.hsc.jit.plugins.module_utils._kube.workloads import workloads
 from ansible_collections.hsc.jit.plugins.module_utils._preflight.dry_run import Refused, check, pod_of
 

@@ -4,7 +4,7 @@ import queue
 import time
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._readiness import informer
 from ansible_collections.hsc.jit.plugins.module_utils._readiness.informer import Mirror
 from waiting import until

@@ -1,7 +1,7 @@
 """The shared wait, with a clock that only sleep moves."""
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._kube.discovery import Kinds
 from ansible_collections.hsc.jit.plugins.module_utils._kube.kinds import Resource
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress

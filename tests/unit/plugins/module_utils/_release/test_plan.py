@@ -1,9 +1,10 @@
 """What would change, and what may be deleted."""
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
-from ansible_collections.hsc.jit.plugins.module_utils._kube.objects import HASH, marked
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._product import HASH
 from ansible_collections.hsc.jit.plugins.module_utils._release import plan
+from ansible_collections.hsc.jit.plugins.module_utils._release.desired import marked
 
 
 def obj(name="a", kind="ConfigMap", **more):

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._verify import checks

@@ -2,7 +2,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._verify import monitoring

@@ -3,7 +3,8 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem, ExecResult
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ExecResult
 from ansible_collections.hsc.jit.plugins.module_utils._verify import network
 
 REFUSED = "ConnectionRefusedError: [Errno 111] Connection refused"

@@ -1,4 +1,5 @@
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ApiProblem, ExecResult
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ExecResult
 from ansible_collections.hsc.jit.plugins.module_utils._verify import tasks
 
 LENGTHS = b'{"fetch": 3, "maintenance": 0}'

@@ -1,7 +1,8 @@
 """What makes objects out of rendered text: labels, namespaces, hashes; and the errors that name file and field."""
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube import manifests as m
+from ansible_collections.hsc.jit.plugins.module_utils._product import PART_OF
+from ansible_collections.hsc.jit.plugins.module_utils._release import manifests as m
 
 DEPLOYMENT = """
 apiVersion: apps/v1
@@ -64,7 +65,7 @@ def test_labels_namespace_and_wave_come_from_one_place():
     labels = obj["spec"]["template"]["metadata"]["labels"]
     assert labels["app"] == "web"
     assert labels["app.kubernetes.io/component"] == "workloads"
-    assert m.PART_OF.items() <= labels.items()
+    assert PART_OF.items() <= labels.items()
     assert labels == obj["metadata"]["labels"]
 
 

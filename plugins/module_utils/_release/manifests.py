@@ -12,19 +12,12 @@ from typing import Any
 
 import yaml
 
-PART_OF = {"app.kubernetes.io/part-of": "hsc-jit", "app.kubernetes.io/managed-by": "hsc.jit"}
-WAVE = "hsc.jit/wave"  # annotation: the directory that the template lay in; waves are applied in the order of their names
-CONFIG = "hsc.jit/config"  # annotation of pods: hash of the ConfigMaps they use, so that a changed setting restarts them
+from .._kube.objects import config_maps, pod_template
+from .._product import CONFIG, PART_OF, WAVE
+
 CLUSTER_WIDE = frozenset(
     {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "PersistentVolume", "PriorityClass", "StorageClass"}
 )
-_POD_PATHS = {
-    "Deployment": ("spec", "template"),
-    "StatefulSet": ("spec", "template"),
-    "DaemonSet": ("spec", "template"),
-    "Job": ("spec", "template"),
-    "CronJob": ("spec", "jobTemplate", "spec", "template"),
-}
 
 
 class ManifestProblem(ValueError):
@@ -75,17 +68,6 @@ _LOADER.yaml_implicit_resolvers = {
 }
 
 
-def pod_template(obj: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The pod template inside a workload; None for what starts no pods."""
-    path = _POD_PATHS.get(obj["kind"])
-    if path is None:
-        return None
-    value: Any = obj
-    for step in path:
-        value = value.get(step) or {}
-    return value or None
-
-
 def stamp(obj: dict[str, Any], wave: str, namespace: str, pod_spec: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """The object with namespace, labels and wave, and its pods with the fields of ``pod_spec``. What the template itself says wins."""
     metadata = obj["metadata"]
@@ -120,12 +102,3 @@ def complete(objects: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, An
             text = json.dumps([configs[name] for name in used], sort_keys=True)
             template["metadata"].setdefault("annotations", {})[CONFIG] = hashlib.sha256(text.encode()).hexdigest()[:16]
     return sorted((obj for _, obj in objects), key=lambda obj: obj["kind"] != "Namespace")  # stable: kubectl applies in this order
-
-
-def config_maps(template: Mapping[str, Any]) -> set[str]:
-    spec = template.get("spec") or {}
-    containers = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
-    whole = [source.get("configMapRef") for container in containers for source in container.get("envFrom") or []]
-    keys = [(one.get("valueFrom") or {}).get("configMapKeyRef") for container in containers for one in container.get("env") or []]
-    volumes = [volume.get("configMap") for volume in spec.get("volumes") or []]
-    return {reference["name"] for reference in [*whole, *keys, *volumes] if reference}
