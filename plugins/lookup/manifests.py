@@ -54,6 +54,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
 
+from ..module_utils._errors import ManifestError
 from ..module_utils._release import manifests
 from ..module_utils._release.desired import component
 
@@ -75,7 +76,7 @@ class LookupModule(LookupBase):
         try:
             objects = [(source, self._object(templar, path, source)) for path, source in found]
             whole = manifests.complete([(source, obj) for source, obj in objects if obj])
-        except manifests.ManifestProblem as problem:
+        except ManifestError as problem:
             raise AnsibleError(str(problem)) from problem
         chosen = self.get_option("components")
         return [obj for obj in whole if not chosen or component(obj) in chosen]

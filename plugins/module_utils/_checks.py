@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from ._errors import ApiProblem
+from ._errors import ApiError
 from ._finding import Finding
 
 
-def not_looked_at(row: str, problem: ApiProblem) -> Finding:
+def not_looked_at(row: str, problem: ApiError) -> Finding:
     """What a row says that was not let in: a missing right is no error of the check, and no pass either."""
     evidence, message = {"http_status": problem.status, "reason": problem.reason}, f"Not looked at: {problem.message.rstrip('.')}."
     if problem.status == 403:

@@ -16,11 +16,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ._errors import JournalError
+
 _START = "0" * 64
-
-
-class BrokenChain(Exception):
-    """The journal was changed after it was written, or cut in the middle."""
 
 
 def _digest(entry: Mapping[str, Any]) -> str:
@@ -59,7 +57,7 @@ def append(path: Path, time: str, module: str, kind: str, data: Mapping[str, Any
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """Every entry in order. BrokenChain names the first line that is not what was written."""
+    """Every entry in order. JournalError names the first line that is not what was written."""
     previous = _START
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
@@ -68,7 +66,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         except (ValueError, KeyError, TypeError):
             sound = False
         if not sound:
-            raise BrokenChain(f"{path}, line {number}: not what was written; this evidence cannot be trusted from here on.")
+            raise JournalError(f"{path}, line {number}: not what was written; this evidence cannot be trusted from here on.")
         previous = entry["hash"]
         yield entry
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,9 +20,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from . import _journal, _waiver
-from ._errors import ApiProblem, Problem
+from ._errors import ApiError, HscError
 from ._finding import VERDICTS, Finding
 from ._kube.client import Cluster, connect
+from ._poll import CLOCK, Clock
 from ._product import NAMESPACE
 from ._progress import Progress
 
@@ -45,15 +47,15 @@ _SHOWN = 4000  # characters
 
 @dataclass
 class Context:
-    """What ``work`` may use. Clock and sleep are here so that tests wait without waiting."""
+    """What ``work`` may use. Times are arguments, so that tests take no time."""
 
     params: Mapping[str, Any]
     check_mode: bool
     progress: Progress
     cluster: Cluster = None  # type: ignore[assignment]  # given to every module that asks for it
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    sleep: Callable[[float], None] = time.sleep
-    monotonic: Callable[[], float] = time.monotonic
+    clock: Clock = CLOCK
+    check_id: str = ""  # the check of the checklist that the module carries out; an error becomes a finding of this check
 
 
 @dataclass
@@ -77,16 +79,20 @@ def run(spec: Mapping[str, Any], work: Callable[[Context], Outcome], *, cluster:
     name = str(module._name).rsplit(".", 1)[-1]
     started = time.monotonic()
     outcome, failure = Outcome(), {}
+    context = Context(module.params, module.check_mode, Progress(module.params["progress_file"]))
     try:
-        context = Context(module.params, module.check_mode, Progress(module.params["progress_file"]))
         waivers = _waiver.parse(module.params["waivers"])
         if cluster:
             context.cluster = connect(module.params)
             context.cluster.on_wait = lambda words: context.progress.say("API server", detail=words)
         outcome = work(context)
         outcome.findings = _waiver.applied(outcome.findings, waivers, context.now().date())
-    except (Problem, ApiProblem, ValueError) as error:
+    except (HscError, ValueError) as error:
         failure = _failure(error)
+        if context.check_id:
+            outcome.findings = [Finding(context.check_id, "error", failure["msg"], {"error": type(error).__name__}, failure["next_step"])]
+    except Exception as error:
+        failure = _bug(error, name)
     result = _result(outcome, module.params["fail_on"], failure, module._diff)
     result["seconds"] = round(time.monotonic() - started, 3)
     result["invocation"] = {"module_args": {option: _shown(value) for option, value in module.params.items()}}
@@ -105,19 +111,18 @@ def _shown(value: Any) -> Any:
 
 
 def _failure(error: Exception) -> dict[str, Any]:
-    """The operator's words for an exception: what, and what to do next."""
-    if isinstance(error, Problem):
-        return {"msg": error.message, "next_step": error.next_step}
-    if isinstance(error, ApiProblem) and "being terminated" in error.message:
-        return {"msg": f"Kubernetes API: {error.message}", "next_step": "Wait until the namespace has gone; its status says what holds it."}
-    if isinstance(error, ApiProblem):
-        next_step = {
-            0: "Check that the cluster's API server is up and that this machine reaches it (kubectl version).",
-            401: "The credentials in the kubeconfig have expired or are wrong: renew them and run again.",
-            403: "Give the deployer the right that the message names, or use another context.",
-        }.get(error.status, "")
-        return {"msg": f"Kubernetes API: {error.message} ({error.reason or error.status})", "next_step": next_step}
-    return {"msg": str(error), "next_step": ""}
+    """The result fields of an error that an operator can act on: msg and next_step."""
+    if isinstance(error, ApiError):
+        return {"msg": f"Kubernetes API: {error.message} ({error.reason or error.status})", "next_step": error.next_step}
+    return {"msg": str(error), "next_step": error.next_step if isinstance(error, HscError) else ""}
+
+
+def _bug(error: Exception, name: str) -> dict[str, Any]:
+    """The result fields of an error that nobody expected. It is in the journal like every failure; -vvv shows the traceback."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    msg = f"Module {name} ended with an unexpected {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})."
+    step = "This is a bug of hsc.jit. Run again with -vvv and report the traceback. Check what the run changed: playbooks/drift.yml."
+    return {"msg": msg, "next_step": step, "exception": "".join(traceback.format_exception(error))}
 
 
 def _result(outcome: Outcome, fail_on: Sequence[str], failure: Mapping[str, Any], diff: bool) -> dict[str, Any]:
@@ -140,4 +145,5 @@ def _record(path: Path, name: str, check_mode: bool, outcome: Outcome, result: M
         append("finding", finding.as_dict())
     if result["changed"]:
         append("change", {"before": outcome.before, "after": outcome.after})
-    append("module", {"seconds": result["seconds"], "failed": "msg" in result, "message": result.get("msg", "")})
+    trace = {"traceback": result["exception"]} if "exception" in result else {}
+    append("module", {"seconds": result["seconds"], "failed": "msg" in result, "message": result.get("msg", ""), **trace})

@@ -11,13 +11,13 @@ _PROC = Path("/proc")
 
 def process_mark(pid: int, proc: Path = _PROC) -> str:
     """``boot/namespace/pid/start``; empty where the system has no /proc: there only time tells."""
-    machine, started = _machine(proc), _started(pid, proc)
+    machine, started = _machine(proc), start_ticks(pid, proc)
     return f"{machine}/{pid}/{started}" if machine and started else ""
 
 
 def is_missing(pid: int, proc: Path = _PROC) -> bool:
     """Whether this machine can tell that there is no such process."""
-    return bool(_machine(proc)) and not _started(pid, proc)
+    return bool(_machine(proc)) and not start_ticks(pid, proc)
 
 
 def split(mark: str) -> tuple[str, str, str]:
@@ -31,22 +31,40 @@ def has_ended(mark: str, proc: Path = _PROC) -> bool:
     machine, pid, start = split(mark)
     if not machine or machine != _machine(proc):
         return False
-    return _started(int(pid), proc) != start
+    return start_ticks(int(pid), proc) != start
 
 
-def _started(pid: int, proc: Path) -> str:
-    """The start time of a living process in the kernel's ticks; empty if there is none: a number used again is another process."""
+def parent(pid: int, proc: Path = _PROC) -> int:
+    """Process id of the parent; 0 if there is no such process."""
+    return int(_stat(pid, proc)[1])
+
+
+def start_ticks(pid: int, proc: Path = _PROC) -> str:
+    """Start time in the kernel's ticks since boot; empty if no such process lives. A pid that was reused has another start time."""
+    state, _, start = _stat(pid, proc)
+    return "" if state in "ZX" else start
+
+
+def boot_id(proc: Path = _PROC) -> str:
+    """Identifies this boot of the machine. OSError: the system has no /proc."""
+    return (proc / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def _stat(pid: int, proc: Path) -> tuple[str, str, str]:
+    """(state, parent's pid, start ticks) from /proc/PID/stat, proc(5) fields 3, 4 and 22; ("X", "0", "") if there is no such process.
+
+    The program's name, field 2, may contain blanks and parentheses, so fields are counted from its last parenthesis.
+    """
     try:
         fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
+        return fields[0], fields[1], fields[19]
+    except (OSError, IndexError):
+        return "X", "0", ""
 
 
 def _machine(proc: Path) -> str:
     """This boot of this machine and its process namespace: containers of equal host names do not see each other's processes."""
     try:
-        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{(proc / 'self/ns/pid').stat().st_ino}"
+        return f"{boot_id(proc)}/{(proc / 'self/ns/pid').stat().st_ino}"
     except OSError:
         return ""

@@ -63,7 +63,7 @@ findings:
 
 from urllib.parse import urlsplit
 
-from ..module_utils._errors import Problem
+from ..module_utils._errors import OperatorError
 from ..module_utils._module import Context, Outcome, run
 from ..module_utils._quality import access_probe
 
@@ -81,7 +81,7 @@ SPEC = {
 def work(context: Context) -> Outcome:
     address = urlsplit(context.params["url"])
     if address.scheme not in ("http", "https") or not address.hostname:
-        raise Problem(f"url is {context.params['url']!r}.", "Give the whole address, https://support.example.com.")
+        raise OperatorError(f"url is {context.params['url']!r}.", "Give the whole address, https://support.example.com.")
     return Outcome(findings=access_probe.look(context))
 
 

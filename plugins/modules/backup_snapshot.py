@@ -77,8 +77,7 @@ from pathlib import Path
 
 from ..module_utils._backup import s3
 from ..module_utils._backup.backup import new_snapshot, of_run
-from ..module_utils._backup.redis import BackupProblem
-from ..module_utils._errors import Problem
+from ..module_utils._errors import BackupError, OperatorError
 from ..module_utils._finding import Finding
 from ..module_utils._module import Context, Outcome, run
 
@@ -99,8 +98,8 @@ def work(context: Context) -> Outcome:
     backup = of_run(context)
     try:
         stores = backup.stores()
-    except BackupProblem as error:
-        raise Problem(str(error), "Bring the data store back (kubectl describe, kubectl logs), then run again.") from error
+    except BackupError as error:
+        raise OperatorError(str(error), "Bring the data store back (kubectl describe, kubectl logs), then run again.") from error
     if not stores:
         snapshot.empty = True
         message = "There is no data store yet, so there is nothing to back up."

@@ -80,7 +80,7 @@ findings:
 """
 
 from ..module_utils._canary.canary import Canary
-from ..module_utils._errors import Problem
+from ..module_utils._errors import OperatorError
 from ..module_utils._module import Context, Outcome, run
 
 SPEC = {
@@ -100,10 +100,10 @@ SPEC = {
 def work(context: Context) -> Outcome:
     params = context.params
     if not params["percent"] or not all(0 < percent < 100 for percent in params["percent"]):
-        raise Problem(f"percent is {params['percent']}.", "Give shares above 0 and below 100, as [20, 50].")
+        raise OperatorError(f"percent is {params['percent']}.", "Give shares above 0 and below 100, as [20, 50].")
     for name in ("seconds", "rate_per_second", "wait_seconds"):
         if params[name] <= 0:
-            raise Problem(f"{name} is {params[name]:g}.", "Give a number above 0.")
+            raise OperatorError(f"{name} is {params[name]:g}.", "Give a number above 0.")
     return Canary(context).run()
 
 

@@ -52,7 +52,7 @@ files:
 from pathlib import Path
 
 from ..module_utils import _atomic_file
-from ..module_utils._errors import Problem
+from ..module_utils._errors import OperatorError
 from ..module_utils._module import Context, Outcome, run
 from ..module_utils._report import dashboard
 from ..module_utils._verify.monitoring import Prometheus, ask, dashboards
@@ -69,10 +69,10 @@ _POINTS = 200
 def work(context: Context) -> Outcome:
     params = context.params
     if not 0 < params["hours"] <= 24 * 30:
-        raise Problem(f"hours is {params['hours']:g}.", "Give a number of hours from 0.1 to 720: Prometheus keeps 30 days.")
+        raise OperatorError(f"hours is {params['hours']:g}.", "Give a number of hours from 0.1 to 720: Prometheus keeps 30 days.")
     found = dashboards(context.cluster)
     if not found:
-        raise Problem(f"Namespace {context.cluster.namespace} has no ConfigMap hsc-jit-dashboards.", "Deploy the release first.")
+        raise OperatorError(f"Namespace {context.cluster.namespace} has no ConfigMap hsc-jit-dashboards.", "Deploy the release first.")
     end = context.now().timestamp()
     begin = end - params["hours"] * 3600
     prometheus = Prometheus(params["prometheus_url"], params["ca_file"])

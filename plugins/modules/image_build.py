@@ -75,7 +75,7 @@ sboms:
 
 from pathlib import Path
 
-from ..module_utils._errors import Problem
+from ..module_utils._errors import OperatorError
 from ..module_utils._images import build
 from ..module_utils._images.push import Registry
 from ..module_utils._images.recipes import image_name
@@ -98,7 +98,7 @@ def work(context: Context) -> Outcome:
     workshop = build.Workshop(cache, source, programs, params["edition"], params["base"], params["ready"])
     problems = build.problems(workshop)
     if problems:
-        raise Problem("\n".join(problems), "Nothing was built.")
+        raise OperatorError("\n".join(problems), "Nothing was built.")
     try:
         if context.check_mode:
             found = {name: build.built(workshop, name) for name in workshop.wanted}
@@ -107,7 +107,7 @@ def work(context: Context) -> Outcome:
         else:
             images, done = build.ensure(workshop, Registry(params["registry"]), context.progress.say)
     except (RuntimeError, OSError) as error:
-        raise Problem(f"Building the images failed: {error}", "Run it again: what was built is kept.") from error
+        raise OperatorError(f"Building the images failed: {error}", "Run it again: what was built is kept.") from error
     sboms = {name: one["sbom"] for name in workshop.wanted if (one := build.built(workshop, name))}
     return Outcome([], done, facts={"images": images, "done": done, "sboms": sboms})
 

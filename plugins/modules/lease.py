@@ -85,7 +85,7 @@ from pathlib import Path
 from typing import Any
 
 from ..module_utils import _process
-from ..module_utils._errors import Problem
+from ..module_utils._errors import OperatorError
 from ..module_utils._lease import lease as deploy_lease
 from ..module_utils._lease import renewer
 from ..module_utils._lease import window as lease_window
@@ -117,9 +117,9 @@ def _holder(params: Any) -> deploy_lease.Holder:
 def work(context: Context) -> Outcome:
     params = context.params
     if params["duration_seconds"] < 3 * deploy_lease.RENEW_SECONDS:
-        raise Problem(f"duration_seconds is {params['duration_seconds']}; one lost renewal would end the lease.", "Set 15 or more.")
+        raise OperatorError(f"duration_seconds is {params['duration_seconds']}; one lost renewal would end the lease.", "Set 15 or more.")
     slot = deploy_lease.Slot(params["lease_namespace"], context.cluster.namespace, params["duration_seconds"])
-    keeper = deploy_lease.Keeper(context.cluster, slot, _holder(params), context.now, context.sleep, _process.has_ended)
+    keeper = deploy_lease.Keeper(context.cluster, slot, _holder(params), context.now, context.clock.sleep, _process.has_ended)
     lease = {"namespace": slot.namespace, "name": slot.name, "holder": keeper.me.identity, "held": False}
     if params["state"] == "free":
         if not context.check_mode:
@@ -135,7 +135,7 @@ def work(context: Context) -> Outcome:
             findings=[deploy_lease.finding(what, found, slot, keeper.me, keeper.server_time()), *findings], facts={"lease": lease}
         )
     if params["pid"] and _process.is_missing(params["pid"]):  # killed while this task was on its way
-        raise Problem(f"pid {params['pid']}: the run has ended, so nobody would give the lease back.", "Start the playbook again.")
+        raise OperatorError(f"pid {params['pid']}: the run has ended, so nobody would give the lease back.", "Start the playbook again.")
     finding, keep = keeper.take()
     if keep:
         renewer.start(keeper, keeper.me.process)

@@ -102,7 +102,7 @@ registry:
   sample: localhost:5001
 """
 
-from ..module_utils._errors import Problem
+from ..module_utils._errors import LockHeldError, OperatorError, UnsupportedHostError
 from ..module_utils._local_cluster import cluster, lock
 from ..module_utils._local_cluster.settings import from_options
 from ..module_utils._module import Context, Outcome, run
@@ -136,12 +136,14 @@ def work(context: Context) -> Outcome:
     try:
         with lock.alone(f"cluster {settings.name}", _KILLED_SECONDS):
             done = act(settings, context.progress.say)
-    except lock.Taken as holder:
-        raise Problem(f"Local cluster {settings.name}: {holder} is at work on it.", "Wait until it has ended, and run again.") from holder
-    except cluster.NotPossible as error:
-        raise Problem(str(error), "Nothing was made.") from error
+    except LockHeldError as holder:
+        raise OperatorError(
+            f"Local cluster {settings.name}: {holder} is at work on it.", "Wait until it has ended, and run again."
+        ) from holder
+    except UnsupportedHostError as error:
+        raise OperatorError(str(error), "Nothing was made.") from error
     except RuntimeError as error:
-        raise Problem(
+        raise OperatorError(
             f"Local cluster {settings.name}: {error}", "Run it again: it goes on from here. `make destroy` begins anew."
         ) from error
     return Outcome([], done, facts={**facts, "done": done})

@@ -86,9 +86,9 @@ findings:
 from ..module_utils._module import Context, Outcome, run
 from ..module_utils._operate.operations import Operation
 
-OPERATIONS = ("restart", "celery", "flush", "logs", "scale", "drain")
+CHECK_IDS = {"restart": "OP-01", "celery": "OP-02", "flush": "OP-03", "logs": "OP-04", "scale": "OP-05", "drain": "OP-08"}
 SPEC = {
-    "operation": {"type": "str", "choices": [*OPERATIONS], "required": True},
+    "operation": {"type": "str", "choices": [*CHECK_IDS], "required": True},
     "component": {"type": "str", "default": "backend"},
     "replicas": {"type": "int"},
     "node": {"type": "str"},
@@ -102,6 +102,7 @@ SPEC = {
 
 
 def work(context: Context) -> Outcome:
+    context.check_id = CHECK_IDS[context.params["operation"]]
     outcome: Outcome = getattr(Operation(context), context.params["operation"])()
     return outcome
 

@@ -96,7 +96,7 @@ requests:
   sample: {GET: 22, PATCH: 41, POST: 95}
 """
 
-from ..module_utils._errors import Problem
+from ..module_utils._errors import OperatorError
 from ..module_utils._module import Context, Outcome, run
 from ..module_utils._preflight.checks import Asked, look
 
@@ -117,13 +117,13 @@ SPEC = {
 
 def work(context: Context) -> Outcome:
     if not context.params["objects"]:
-        raise Problem("objects is empty: there is nothing to release.", "Render the manifests first (release_objects).")
+        raise OperatorError("objects is empty: there is nothing to release.", "Render the manifests first (release_objects).")
     for number, obj in enumerate(context.params["objects"]):
         if not (obj.get("apiVersion") and obj.get("kind") and (obj.get("metadata") or {}).get("name")):
-            raise Problem(f"objects[{number}] has no apiVersion, kind or metadata.name.", "Give rendered Kubernetes objects.")
+            raise OperatorError(f"objects[{number}] has no apiVersion, kind or metadata.name.", "Give rendered Kubernetes objects.")
     for name in ("inodes_free_percent", "volume_free_percent"):
         if not 0 <= context.params[name] <= 100:
-            raise Problem(f"{name} is {context.params[name]}.", "Set a percentage from 0 to 100.")
+            raise OperatorError(f"{name} is {context.params[name]}.", "Set a percentage from 0 to 100.")
     params = {name: context.params[name] for name in SPEC}
     findings = look(context.cluster, Asked(**params, now=context.now()), context.progress)
     return Outcome(findings=findings, facts={"requests": context.cluster.requests})

@@ -109,7 +109,7 @@ findings:
 from datetime import timedelta
 from pathlib import Path
 
-from ..module_utils._errors import Problem
+from ..module_utils._errors import OperatorError
 from ..module_utils._module import Context, Outcome, run
 from ..module_utils._quality.checks import Asked, look
 from ..module_utils._quality.load import Wanted
@@ -139,7 +139,7 @@ LOAD = {
 def work(context: Context) -> Outcome:
     params = {name: context.params[name] for name in SPEC}
     if params["scan_max_age_hours"] < 1:
-        raise Problem(f"scan_max_age_hours is {params['scan_max_age_hours']}: no report would count.", "Set 1 or more.")
+        raise OperatorError(f"scan_max_age_hours is {params['scan_max_age_hours']}: no report would count.", "Set 1 or more.")
     params["checkout"] = Path(params["checkout"])
     params["scan_max_age"] = timedelta(hours=params.pop("scan_max_age_hours"))
     params["load"] = Wanted(

@@ -105,7 +105,7 @@ from pathlib import Path
 
 from ..module_utils import _journal
 from ..module_utils._backup.snapshot import file_sha256
-from ..module_utils._errors import Problem
+from ..module_utils._errors import OperatorError
 from ..module_utils._module import Context, Outcome, run
 from ..module_utils._report.audit import WRITTEN
 from ..module_utils._report.files import previous, read_journal, write
@@ -126,7 +126,7 @@ SAME = ("environment", "url", "phases", "not_run", "failure", "way_back", "fail_
 
 def work(context: Context) -> Outcome:
     if not context.params["journal"]:
-        raise Problem("journal is not set.", "Give the run's journal: module_defaults group/hsc.jit.controller, or journal here.")
+        raise OperatorError("journal is not set.", "Give the run's journal: module_defaults group/hsc.jit.controller, or journal here.")
     journal = Path(context.params["journal"])
     entries, problem = read_journal(journal)
     about = About(**{name: context.params[name] for name in SAME}, run=journal.parent.name, journal=str(journal), journal_problem=problem)

@@ -89,8 +89,7 @@ from pathlib import Path
 
 from ..module_utils._backup import s3
 from ..module_utils._backup.backup import FAILURES, new_snapshot, of_run
-from ..module_utils._backup.redis import BackupProblem
-from ..module_utils._errors import Problem
+from ..module_utils._errors import BackupError, OperatorError
 from ..module_utils._finding import Finding
 from ..module_utils._module import Context, Outcome, run
 from ..module_utils._restore.restore import Restore, obstacles
@@ -109,7 +108,7 @@ SPEC = {
 
 
 def work(context: Context) -> Outcome:
-    params = context.params
+    params, context.check_id = context.params, "BK-05"
     folder = Path(params["directory"])
     snapshot = s3.choose(s3.connect(params["s3"], context.cluster), folder, params["snapshot"])
     backup = of_run(context)
@@ -120,7 +119,7 @@ def work(context: Context) -> Outcome:
         one, other = of_run(context), new_snapshot(folder, context.now(), context.cluster.namespace, "safety")
         one.whole(other, pods)
         if not other.proved:
-            raise BackupProblem(f"What is there now could not be backed up: {'; '.join(found.message for found in one.findings)}")
+            raise BackupError(f"What is there now could not be backed up: {'; '.join(found.message for found in one.findings)}")
         safety = other.id
         return safety
 
@@ -129,7 +128,7 @@ def work(context: Context) -> Outcome:
         restore = Restore(backup, snapshot, pods, take_safety, params["wait_seconds"])
         planned, found = restore.planned, obstacles(restore)
     except FAILURES as error:
-        raise Problem(
+        raise OperatorError(
             f"Nothing was changed: {error}", "Bring the data stores up (kubectl describe, kubectl logs), then run again."
         ) from error
     facts = {"restored": planned, "safety": safety}
@@ -141,7 +140,7 @@ def work(context: Context) -> Outcome:
         return Outcome(before, after, [*found, Finding("BK-05", "skipped", message, planned)], facts)
     if params["confirm"] != params["environment"]:
         message = f"Restoring snapshot {snapshot.id} of {snapshot.created} replaces all data of {context.cluster.namespace}."
-        raise Problem(f"{message} Nothing was changed.", f"If that is meant, run again with -e confirm={params['environment']}.")
+        raise OperatorError(f"{message} Nothing was changed.", f"If that is meant, run again with -e confirm={params['environment']}.")
     finding = restore.carry_out()
     return Outcome(before, after if finding.verdict == "pass" else before, [*found, finding], {**facts, "safety": safety})
 

@@ -138,7 +138,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ..module_utils._errors import Problem
+from ..module_utils._errors import OperatorError
 from ..module_utils._module import Context, Outcome, run
 from ..module_utils._verify.checks import Asked, after_way_back, look
 from ..module_utils._verify.latency import Load
@@ -184,17 +184,17 @@ SAME = {
 
 
 def asked_of(params: Mapping[str, Any]) -> Asked:
-    """The options, checked: a Problem names the field and the fix."""
+    """The options, checked: an OperatorError names the field and the fix."""
     for name in ("url", "prometheus_url"):
         if params[name] and not params[name].startswith(("http://", "https://")):
-            raise Problem(f"{name} is {params[name]!r}.", "Give the whole address, https://support.example.com.")
+            raise OperatorError(f"{name} is {params[name]!r}.", "Give the whole address, https://support.example.com.")
     for name in LIMITS:
         if params[name] <= 0:
-            raise Problem(f"{name} is {params[name]:g}.", "Give a number above 0.")
+            raise OperatorError(f"{name} is {params[name]:g}.", "Give a number above 0.")
     try:
         since = datetime.fromisoformat(params["rollout_began"]).astimezone(UTC) if params["rollout_began"] else None
     except ValueError:
-        raise Problem(f"rollout_began is {params['rollout_began']!r}.", "Give ISO 8601: 2026-11-24T04:00:00+00:00.") from None
+        raise OperatorError(f"rollout_began is {params['rollout_began']!r}.", "Give ISO 8601: 2026-11-24T04:00:00+00:00.") from None
     rate, seconds, p95 = params["load_rate"], params["load_seconds"], params["latency_p95_milliseconds"]
     return Asked(
         **{name: params[name] for name in SAME},

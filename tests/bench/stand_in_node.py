@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
 from waiting import until
 
@@ -52,7 +52,7 @@ def serve(cluster, over):
         for pod in cluster.list("/api/v1/pods", fieldSelector=f"spec.nodeName={NAME}"):
             try:
                 attend(cluster, pod)
-            except ApiProblem as problem:
+            except ApiError as problem:
                 if problem.status != 404:  # it has gone since it was listed
                     raise
 

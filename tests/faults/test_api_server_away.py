@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
 from forwarder import Forwarder, api_server, changed
 from small_release import SERVE, python, run
@@ -54,7 +54,7 @@ def test_forty_seconds_are_said_with_the_address(base, door, through, seen):
     def work():
         try:
             run(through, "present", objects=small.objects(base.cluster.namespace), run="away")
-        except ApiProblem as problem:
+        except ApiError as problem:
             failed.append((problem.message, time.monotonic()))
 
     thread = threading.Thread(target=work)

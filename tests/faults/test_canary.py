@@ -5,7 +5,7 @@ import time
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._canary.canary import Canary
-from ansible_collections.hsc.jit.plugins.module_utils._errors import Problem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import OperatorError
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.modules.canary import SPEC
@@ -93,7 +93,7 @@ def test_limits_alone_are_tried_too(base):
 
 
 def test_a_workload_that_the_release_does_not_have_is_named(base):
-    with pytest.raises(Problem, match="no Deployment elsewhere"):
+    with pytest.raises(OperatorError, match="no Deployment elsewhere"):
         tried(base, base.small(), workload="elsewhere")
 
 

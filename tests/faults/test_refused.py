@@ -46,7 +46,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "change", "said", "step"), REFUSED, ids=[one[0] for one in REFUSED])
 def test_nothing_is_written(base, seen, name, change, said, step):
-    from ansible_collections.hsc.jit.plugins.module_utils._errors import Problem
+    from ansible_collections.hsc.jit.plugins.module_utils._errors import OperatorError
 
     small, before = base.small(), versions(base.cluster)
     small.settings["data"]["NEW"] = "1"
@@ -55,7 +55,7 @@ def test_nothing_is_written(base, seen, name, change, said, step):
         outcome, seconds = run(base.cluster, "present", objects=small.objects(base.cluster.namespace), run="r")
         message, next_step = outcome.findings[0].message, outcome.findings[0].next_step
         assert outcome.findings[0].verdict == "fail"
-    except Problem as problem:
+    except OperatorError as problem:
         message, next_step, seconds = problem.message, problem.next_step, 0.0
     assert said in message
     assert step in next_step

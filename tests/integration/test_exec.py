@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._backup.redis import copy_in
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 
 pytestmark = pytest.mark.cluster
 POD, CONTAINER = "hsc-jit-redis-0", "redis"
@@ -33,7 +33,7 @@ def test_a_large_file_goes_in_and_comes_out_unchanged(product, tmp_path):
 
 @pytest.mark.parametrize(("pod", "command", "said"), [("nobody", "true", "not found"), (POD, "no-such-program", "no-such-program")])
 def test_what_cannot_be_run_says_why(product, pod, command, said):
-    with pytest.raises(ApiProblem, match=said):
+    with pytest.raises(ApiError, match=said):
         product.exec(pod, CONTAINER, [command])
 
 

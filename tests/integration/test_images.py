@@ -6,7 +6,7 @@ from pathlib import Path
 
 import product_images
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from product_images import build
 
 pytestmark = pytest.mark.cluster
@@ -76,7 +76,7 @@ def answer(cluster, name, command, seconds=120):
             if result.returncode == 0:
                 return result.stdout.decode()
             said = result.stderr
-        except ApiProblem as problem:  # not running yet, or the machine is too busy for a handshake
+        except ApiError as problem:  # not running yet, or the machine is too busy for a handshake
             said = problem.message
         time.sleep(0.5)
     raise AssertionError(f"{name}: {said}\n{json.dumps(state)[:1500]}")

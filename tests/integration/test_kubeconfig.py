@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
 from certificates import Authority, name
 from cryptography import x509
@@ -70,9 +70,9 @@ def test_a_dead_proxy_is_named(config):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     cluster = connect({"kubeconfig": config(proxy_url=f"http://127.0.0.1:{port}"), "namespace": "hsc-jit"})
-    with pytest.raises(ApiProblem, match=r"[Pp]roxy"):
+    with pytest.raises(ApiError, match=r"[Pp]roxy"):
         cluster.get("/version")
-    with pytest.raises(ApiProblem, match=rf"proxy 127\.0\.0\.1:{port}"):
+    with pytest.raises(ApiError, match=rf"proxy 127\.0\.0\.1:{port}"):
         cluster.exec("hsc-jit-redis-0", "redis", ["true"])
 
 

@@ -15,6 +15,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._images.layer import MANIF
 from ansible_collections.hsc.jit.plugins.module_utils._images.push import Registry
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
 from ansible_collections.hsc.jit.plugins.module_utils._operate.drain import Drain
+from ansible_collections.hsc.jit.plugins.module_utils._poll import CLOCK
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from playbook import ROOT, command, environment, play
 from power_cut import power_cut, settings
@@ -139,7 +140,7 @@ def drained(copied):
     keeper = kubectl("get", "pod", "keeper", "-o", "jsonpath={.spec.nodeName}")
     node = next(name for pod in pods if (name := pod["spec"]["nodeName"]) != keeper)
     cluster = connect({"kubeconfig": str(STATE / "kubeconfig"), "namespace": "default"})
-    drain = Drain(cluster, node, Progress(), time.monotonic, time.sleep)
+    drain = Drain(cluster, node, Progress(), CLOCK)
     assert drain.pods()
     held = drain.run(10)
     assert held.verdict == "fail"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import Problem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import OperatorError
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._operate.operations import Operation
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
@@ -62,7 +62,7 @@ def test_restart_makes_new_pods_and_waits_for_them(product, operate):
 
 
 def test_a_component_that_is_none_is_named_with_those_that_are(operate):
-    with pytest.raises(Problem, match="component is 'frontend'; there is no such workload") as problem:
+    with pytest.raises(OperatorError, match="component is 'frontend'; there is no such workload") as problem:
         operate("restart", component="frontend")
     assert "backend, beat, manuals" in problem.value.next_step
 
@@ -71,7 +71,7 @@ def test_the_cache_is_flushed_only_when_that_is_meant_and_nothing_else_is(produc
     cached(product, "SET", "test:operate", "1")
     redis(product, "SET", "test:operate", "1")
     for confirm in ("", "production"):
-        with pytest.raises(Problem) as problem:
+        with pytest.raises(OperatorError) as problem:
             operate("flush", confirm=confirm)
         assert "-e confirm=local" in problem.value.next_step
     assert "would be removed" in operate("flush", check_mode=True).findings[0].message
@@ -87,7 +87,7 @@ def test_logs_are_shown_by_pod(operate):
     logs = operate("logs", lines=5).facts["logs"]
     assert len(logs) >= 2
     assert all(pod.startswith("hsc-jit-backend-") and 0 < len(lines) <= 5 for pod, lines in logs.items())
-    with pytest.raises(Problem, match="lines is 0"):
+    with pytest.raises(OperatorError, match="lines is 0"):
         operate("logs", lines=0)
 
 
@@ -113,6 +113,6 @@ def test_scale_sets_the_pods_and_the_next_deployment_finds_no_foreign_hand(produ
     ],
 )
 def test_what_must_not_be_scaled_is_refused_with_the_way_that_is_right(operate, options, said):
-    with pytest.raises(Problem, match=said) as problem:
+    with pytest.raises(OperatorError, match=said) as problem:
         operate("scale", **options)
     assert problem.value.next_step

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._product import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
@@ -92,7 +92,7 @@ def test_first_again_changed_and_back(release, cluster, pause):
 
     changed = stamped([config(A="2"), workload(pause, args=["new"])], cluster.namespace)
     assert release("present", objects=changed, run="three").facts["release"]["number"] == 2
-    with pytest.raises(ApiProblem):
+    with pytest.raises(ApiError):
         cluster.get(f"{cluster.namespaced('configmaps')}/gone")
 
     assert verdicts(release("previous", run="four", only_this_run=True))["RO-03"] == "pass"
@@ -122,7 +122,7 @@ def test_one_refused_object_and_nothing_is_applied(release, cluster, pause):
     (finding,) = outcome.findings
     assert finding.verdict == "fail"
     assert "imagePullPolicy" in finding.message
-    with pytest.raises(ApiProblem):
+    with pytest.raises(ApiError):
         cluster.get(f"{cluster.namespaced('configmaps')}/settings")
 
 

@@ -19,7 +19,7 @@ PURE = {
     "_release.refusals",
     "_release.rollback_policy",
 }
-PURE_KUBE = {"_kube.objects", "_kube.kinds", "_kube.managed_fields"}
+PURE_KUBE = {"_kube.objects", "_kube.kinds", "_kube.managed_fields", "_kube.quantities"}
 WITH_IO = {"http", "os", "pathlib", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time", "urllib"}
 KUBE_MAY_IMPORT = {"_errors", "_finding", "_poll", "_progress"}
 

@@ -63,3 +63,19 @@ def test_every_module_with_options_is_in_an_action_group(root):
     groups = yaml.safe_load((root / "meta/runtime.yml").read_text())["action_groups"]
     modules = {path.stem for path in (root / "plugins/modules").glob("*.py")} - {"settings_check"}
     assert modules == {name for group in groups.values() for name in group}
+
+
+# These sleep for another reason than to wait for a state: requests at fixed times, a renewal interval, following a file.
+SLEEPERS = {"_canary/traffic.py", "_lease/lease.py", "_lease/renewer.py", "_verify/load_generator.py", "_poll.py", "_follow.py"}
+
+
+def test_polling_loops_use_poll():
+    """A hand-written loop forgets its deadline, or its test's clock."""
+    hand_written = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in PYTHON
+        if path.is_relative_to(ROOT / "plugins") and not str(path).endswith(tuple(SLEEPERS))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and "sleep" in (getattr(node.func, "attr", ""), getattr(node.func, "id", ""))
+    ]
+    assert hand_written == []

@@ -4,23 +4,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .._errors import ApiProblem
+from .._errors import ApiError, BackupError, explain
 from .._finding import Finding
 from .._kube.client import Cluster
 from .._kube.objects import is_ready, status_of
 from .._module import Context
+from .._poll import CLOCK, Clock
 from .._progress import Progress
 from . import postgres, redis
 from .encryption import Seal, nameless
-from .redis import BackupProblem
 from .scratch import STORES, TITLES, Scratch
 from .snapshot import Artefact, Snapshot, damage, differences, file_sha256
 
@@ -28,7 +27,7 @@ _IDS = {"redis": "BK-01", "postgres": "BK-02"}
 _FILES = {"redis": "redis.rdb", "postgres": "postgres.dump"}
 CACHE = "hsc-jit-redis-cache"
 # What a step of a backup fails with. OSError: a command that did not end in time, a full disk on this machine.
-FAILURES = (BackupProblem, ApiProblem, OSError)
+FAILURES = (BackupError, ApiError, OSError)
 
 
 def new_snapshot(folder: Path, now: datetime, namespace: str, purpose: str = "") -> Snapshot:
@@ -41,24 +40,23 @@ def of_run(context: Context) -> Backup:
     """By a module's options images, age_recipients and age_identity_file."""
     params = context.params
     seal = Seal(params["age_recipients"], params["age_identity_file"])
-    return Backup(context.cluster, context.progress, params["images"], context.monotonic, context.sleep, seal)
+    return Backup(context.cluster, context.progress, params["images"], context.clock, seal)
 
 
 @dataclass
 class Backup:
-    """One backup of one namespace. monotonic and sleep are arguments so that tests need no time."""
+    """One backup of one namespace."""
 
     cluster: Cluster
     progress: Progress
     images: Mapping[str, str]
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    clock: Clock = CLOCK
     seal: Seal = field(default_factory=Seal)
     findings: list[Finding] = field(default_factory=list)
     after: dict[str, dict[str, Any]] = field(default_factory=dict)  # facts of each source when its dump was done
 
     def stores(self) -> dict[str, str]:
-        """{kind: pod} of the data stores that exist. BackupProblem: one exists but does not run, so it cannot be backed up."""
+        """{kind: pod} of the data stores that exist. BackupError: one exists but does not run, so it cannot be backed up."""
         found = {}
         for kind in STORES:
             name = f"hsc-jit-{kind}"
@@ -67,7 +65,7 @@ class Backup:
             pod = self.cluster.find(self.cluster.namespaced("pods") + f"/{name}-0") or {}
             if not is_ready(pod):
                 phase = status_of(pod).get("phase", "missing")
-                raise BackupProblem(f"Pod {name}-0 is not ready ({phase}): {TITLES[kind]} cannot be backed up, so nothing may change.")
+                raise BackupError(f"Pod {name}-0 is not ready ({phase}): {TITLES[kind]} cannot be backed up, so nothing may change.")
             found[kind] = f"{name}-0"
         return found
 
@@ -91,7 +89,7 @@ class Backup:
                 artefact = future.result()
             except FAILURES as error:
                 step = "Read the message; correct it and run again. Nothing was changed."
-                self.findings.append(Finding(_IDS[kind], "fail", f"{TITLES[kind]} could not be backed up: {error}", {}, step))
+                self.findings.append(Finding(_IDS[kind], "fail", f"{TITLES[kind]} could not be backed up: {explain(error)}", {}, step))
                 continue
             snapshot.artefacts.append(artefact)
             counted = {name: value for name, value in artefact.facts.items() if not isinstance(value, str) or name == "revision"}
@@ -170,17 +168,17 @@ class Backup:
 
     def _prove(self, artefact: Artefact) -> str:
         """Empty if it restores; otherwise why not."""
-        started = self.monotonic()
+        started = self.clock.monotonic()
         if problem := damage(artefact):
             return problem
-        scratch = Scratch(self.cluster, self.progress, self.images, self.monotonic, self.sleep)
+        scratch = Scratch(self.cluster, self.progress, self.images, self.clock)
         try:
             with self.seal.opened(artefact) as plain, scratch.server(artefact, plain) as pod:
                 restored = STORES[artefact.kind].facts(self.cluster, pod, "scratch", scratch=True)
         except FAILURES as error:
-            return f"{TITLES[artefact.kind]}: {error}"
+            return f"{TITLES[artefact.kind]}: {explain(error)}"
         found = differences(artefact.facts, self.after.get(artefact.kind, artefact.facts), restored)
         if found:
             return f"{TITLES[artefact.kind]}: {'; '.join(found[:5])}"
-        artefact.proof = {"restored": restored, "seconds": round(self.monotonic() - started, 1)}
+        artefact.proof = {"restored": restored, "seconds": round(self.clock.monotonic() - started, 1)}
         return ""

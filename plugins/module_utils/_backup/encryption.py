@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .redis import BackupProblem
+from .._errors import BackupError
 from .snapshot import Artefact
 
 
@@ -47,7 +47,7 @@ class Seal:
 
     @contextmanager
     def opened(self, artefact: Artefact) -> Iterator[Path]:
-        """The artefact's content, plain. BackupProblem: none of the identities opens it, or it was changed."""
+        """The artefact's content, plain. BackupError: none of the identities opens it, or it was changed."""
         path = Path(artefact.path)
         if not artefact.encryption:
             yield path
@@ -55,12 +55,12 @@ class Seal:
         import pyrage
 
         if not self._identities:
-            raise BackupProblem(f"{path} is encrypted, and there is no identity to open it with (set backup_age_identity_file).")
+            raise BackupError(f"{path} is encrypted, and there is no identity to open it with (set backup_age_identity_file).")
         with nameless(path.parent) as plain:
             try:
                 pyrage.decrypt_file(str(path), str(plain), self._identities)
             except (pyrage.DecryptError, OSError) as error:
-                raise BackupProblem(f"{path} does not open with {self._names}: {error}") from error
+                raise BackupError(f"{path} does not open with {self._names}: {error}") from error
             yield plain
 
 

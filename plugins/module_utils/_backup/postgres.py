@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from .._errors import BackupError
 from .._kube.client import Cluster
 from .._process import has_ended, process_mark, split
-from .redis import BackupProblem, checked, copy_in, first_bytes
+from .redis import checked, copy_in, first_bytes
 
 LOCAL = ("-h", "127.0.0.1", "-U", "hsc")
 _LIVE = (*LOCAL, "-d", "hsc")
@@ -98,9 +99,9 @@ def dump(cluster: Cluster, pod: str, container: str, target: Path) -> tuple[dict
     ended = next((line for line in result.stderr.splitlines() if line.startswith(_DONE)), f"{_DONE}nothing")
     if ended != f"{_DONE}0":
         said = [line for line in result.stderr.splitlines() if line.startswith("pg_dump:")]
-        raise BackupProblem(f"{pod}: {ended}: {' '.join(said)[-500:]}")
+        raise BackupError(f"{pod}: {ended}: {' '.join(said)[-500:]}")
     if first_bytes(target) != b"PGDMP":
-        raise BackupProblem(f"{pod}: what pg_dump sent is not a dump ({target.stat().st_size} bytes).")
+        raise BackupError(f"{pod}: what pg_dump sent is not a dump ({target.stat().st_size} bytes).")
     counted = parse_census(result.stderr)
     return counted, counted
 

@@ -11,16 +11,18 @@ import hashlib
 import os
 import re
 import secrets
-import time
 from pathlib import Path
 from typing import Any
 
+from .._errors import BackupError
 from .._kube.client import Cluster, ExecResult
+from .._poll import CLOCK, Clock, poll
 
 _LOG = "/tmp/redis.log"  # noqa: S108 (in the scratch pod, which nobody shares)
 _PORT = "6400"  # of the scratch server, on its pod's loopback
 _END_MARK_BYTES = 40
 _SHORT_TTL_MILLISECONDS = 300_000
+_LOAD_SECONDS = 60.0  # in which a scratch server loads a dump
 _MARK, _MARK_SECONDS = "hsc:backup:mark", "3600"
 # One step over the keys: how many of each type, how many elements, how many expire, a digest of a sample of the strings.
 _CENSUS = """
@@ -50,14 +52,10 @@ return answer
 """
 
 
-class BackupProblem(Exception):
-    """A step failed; the message has the command's own words."""
-
-
 def checked(result: ExecResult, what: str) -> bytes:
     if result.returncode:
         said = (result.stderr.strip() or result.stdout.decode("utf-8", "replace").strip())[-500:]
-        raise BackupProblem(f"{what} ended with {result.returncode}: {said}")
+        raise BackupError(f"{what} ended with {result.returncode}: {said}")
     return result.stdout
 
 
@@ -66,7 +64,7 @@ def copy_in(cluster: Cluster, pod: str, container: str, source: Path, target: st
     checked(cluster.exec(pod, container, ["cp", "/dev/stdin", target], stdin=source), f"{pod}: copying to {target}")
     size = int(checked(cluster.exec(pod, container, ["stat", "--format=%s", target]), f"{pod}: stat {target}"))
     if size != source.stat().st_size:
-        raise BackupProblem(f"{pod}: {size} of {source.stat().st_size} bytes arrived at {target}.")
+        raise BackupError(f"{pod}: {size} of {source.stat().st_size} bytes arrived at {target}.")
 
 
 def first_bytes(path: Path) -> bytes:
@@ -89,7 +87,7 @@ def facts(cluster: Cluster, pod: str, container: str, *, scratch: bool = False) 
         output = checked(cluster.exec(pod, container, command), f"{pod}: counting keys").decode("utf-8", "replace")
         lines = output.rstrip("\n").split("\n")
         if not lines[0].isdigit():
-            raise BackupProblem(f"{pod}: counting keys: {output.strip()[:300]}")
+            raise BackupError(f"{pod}: counting keys: {output.strip()[:300]}")
         values = dict(zip(lines[1::2], lines[2::2], strict=False))
         sample = values.pop("sample", "")
         samples.update(sample[start : start + 80] for start in range(0, len(sample), 80))
@@ -138,14 +136,14 @@ def dump(cluster: Cluster, pod: str, container: str, target: Path) -> tuple[dict
     # Without a file of its own redis-cli leaves the mark at the end by which it saw the end; Redis minds it in an append-only file.
     said = re.search(r"success after (\d+) bytes", sent.stderr)
     if said is None or target.stat().st_size - int(said[1]) not in (0, _END_MARK_BYTES):
-        raise BackupProblem(f"{pod}: redis-cli sent {target.stat().st_size} bytes and said: {sent.stderr.strip()[-200:]}")
+        raise BackupError(f"{pod}: redis-cli sent {target.stat().st_size} bytes and said: {sent.stderr.strip()[-200:]}")
     os.truncate(target, int(said[1]))
     if first_bytes(target) != b"REDIS":
-        raise BackupProblem(f"{pod}: what redis-cli sent is not a Redis dump ({target.stat().st_size} bytes).")
+        raise BackupError(f"{pod}: what redis-cli sent is not a Redis dump ({target.stat().st_size} bytes).")
     return before, facts(cluster, pod, container)
 
 
-def restore(cluster: Cluster, pod: str, container: str, source: Path, *, append_only: bool = False) -> None:
+def restore(cluster: Cluster, pod: str, container: str, source: Path, *, append_only: bool = False, clock: Clock = CLOCK) -> None:
     """Into a scratch server. append_only must stay off: with it on, Redis reads its own empty file and ignores the dump."""
     copy_in(cluster, pod, container, source, "/data/dump.rdb")
     checked(cluster.exec(pod, container, ["redis-check-rdb", "/data/dump.rdb"]), f"{pod}: redis-check-rdb")
@@ -154,10 +152,11 @@ def restore(cluster: Cluster, pod: str, container: str, source: Path, *, append_
         cluster.exec(pod, container, ["redis-server", *options, "--daemonize", "yes", "--logfile", _LOG]),
         f"{pod}: redis-server",
     )
-    for _ in range(300):
-        answer = cluster.exec(pod, container, ["redis-cli", "-p", _PORT, "PING"]).stdout
-        if answer.strip() == b"PONG":
-            return
-        time.sleep(0.2)
+
+    def loaded() -> bool:
+        return cluster.exec(pod, container, ["redis-cli", "-p", _PORT, "PING"]).stdout.strip() == b"PONG"
+
+    if poll(loaded, _LOAD_SECONDS, clock=clock):
+        return
     log = cluster.exec(pod, container, ["tail", "-5", _LOG]).stdout.decode("utf-8", "replace")
-    raise BackupProblem(f"{pod}: the scratch Redis did not load the dump: {log.strip()}")
+    raise BackupError(f"{pod}: the scratch Redis did not load the dump: {log.strip()}")

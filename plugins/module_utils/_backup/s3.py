@@ -16,19 +16,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .._errors import BackupError
 from .._finding import Finding
 from .._kube.client import Cluster
 from . import snapshot as backup_snapshot
-from .redis import BackupProblem
 from .snapshot import DESCRIPTION, Snapshot, damage, prune, read
 
 SETTINGS = {"endpoint", "bucket", "prefix", "region", "secret"}
 _BLOCK = 1 << 20
+_WITHOUT_BUCKET = (
+    "Correct backup_s3 or its credentials and run again. To restore a snapshot of this machine without the bucket: "
+    "-e '{\"backup_s3\": {}}' -e restore_snapshot=<id>."
+)
 
 
 @dataclass
 class Offsite:
-    """One bucket and prefix. Every method raises BackupProblem with the store's own words."""
+    """One bucket and prefix. Every method raises BackupError with the store's own words."""
 
     client: Any  # boto3's S3 client
     bucket: str
@@ -49,10 +53,10 @@ class Offsite:
                 for block in body.iter_chunks(_BLOCK):
                     digest.update(block)
             except self.errors as error:
-                raise BackupProblem(f"{key} could not be copied to bucket {self.bucket}: {error}") from error
+                raise BackupError(f"{key} could not be copied to bucket {self.bucket}: {error}") from error
             with path.open("rb") as file:
                 if digest.digest() != hashlib.file_digest(file, "sha256").digest():
-                    raise BackupProblem(f"{key} in bucket {self.bucket} is not the file that was sent: its SHA-256 differs.")
+                    raise BackupError(f"{key} in bucket {self.bucket} is not the file that was sent: its SHA-256 differs.")
             sent += path.stat().st_size
         return sent
 
@@ -71,10 +75,10 @@ class Offsite:
                 (partial / Path(key).name).chmod(0o600)
             for artefact in read(partial).artefacts:
                 if problem := damage(artefact):
-                    raise BackupProblem(f"Bucket {self.bucket}: {problem}")
+                    raise BackupError(f"Bucket {self.bucket}: {problem}")
             partial.rename(target)
         except self.errors as error:
-            raise BackupProblem(f"Snapshot {name} could not be fetched from bucket {self.bucket}: {error}") from error
+            raise BackupError(f"Snapshot {name} could not be fetched from bucket {self.bucket}: {error}") from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return read(target)
@@ -89,7 +93,7 @@ class Offsite:
             for name in going:
                 self.client.delete_object(Bucket=self.bucket, Key=self._key(name))
         except self.errors as error:
-            raise BackupProblem(f"Old snapshots could not be removed from bucket {self.bucket}: {error}") from error
+            raise BackupError(f"Old snapshots could not be removed from bucket {self.bucket}: {error}") from error
         return sorted({name.partition("/")[0] for name in going})
 
     def _names(self) -> list[str]:
@@ -98,7 +102,7 @@ class Offsite:
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._key(""))
             keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
         except self.errors as error:
-            raise BackupProblem(f"Bucket {self.bucket} cannot be listed: {error}") from error
+            raise BackupError(f"Bucket {self.bucket} cannot be listed: {error}") from error
         return [key[len(self._key("")) :] for key in keys]
 
     def _key(self, name: str) -> str:
@@ -139,9 +143,13 @@ def _credentials(cluster: Cluster, name: str) -> dict[str, str]:
 
 
 def choose(offsite: Offsite | None, folder: Path, wanted: str) -> Snapshot:
-    """The snapshot to restore, fetched if it is only there. ValueError, BackupProblem: there is none, or it does not arrive whole."""
+    """The snapshot to restore, fetched if it is only there. ValueError, BackupError: there is none, or it does not arrive whole."""
     if offsite is not None:
-        there = [name for name in offsite.ids() if name == wanted or (wanted == "newest" and not name.endswith("-safety"))]
+        try:
+            ids = offsite.ids()
+        except BackupError as error:
+            raise BackupError(str(error), _WITHOUT_BUCKET) from error
+        there = [name for name in ids if name == wanted or (wanted == "newest" and not name.endswith("-safety"))]
         here = {path.parent.name for path in folder.glob(f"*/{DESCRIPTION}")}
         if there and there[0] not in here and (wanted != "newest" or there[0] > max(here, default="")):
             return offsite.pull(there[0], folder)
@@ -157,7 +165,7 @@ def keep_copies(offsite: Offsite | None, snapshot: Snapshot, folder: Path, keep:
     try:
         sent = offsite.push(snapshot)
         gone, there = offsite.prune(keep), offsite.ids()
-    except BackupProblem as error:
+    except BackupError as error:
         step = "Correct backup_s3 or its credentials and run again; or leave it out for this run (-e '{\"backup_s3\": {}}')."
         return Finding("BK-04", "fail", f"{error}. Nothing was removed, here or there.", {"bucket": offsite.bucket}, step), []
     removed = prune(folder, keep)

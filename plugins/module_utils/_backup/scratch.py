@@ -4,25 +4,26 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .._errors import BackupError
 from .._kube.client import Cluster
 from .._kube.discovery import Kinds
+from .._poll import CLOCK, Clock, poll
 from .._progress import Progress
 from .._readiness.waiter import Watch
 from . import postgres, redis
-from .redis import BackupProblem
 from .snapshot import Artefact
 
 STORES: Mapping[str, ModuleType] = {"redis": redis, "postgres": postgres}
 TITLES = {"redis": "Redis", "postgres": "PostgreSQL"}
 SCRATCH = "hsc-jit-restore-proof"
+_DELETE_SECONDS = 60.0
 _LIFE_SECONDS = 900  # a scratch pod of a killed run ends itself
 _START_SECONDS = 120  # for the node to have the image, beside the time in which an autoscaler adds a node
 _AS_SOURCE = ("imagePullSecrets", "nodeSelector", "tolerations")  # where the data store's pod may run and its image come from, it may too
@@ -35,21 +36,20 @@ class Scratch:
     cluster: Cluster
     progress: Progress
     images: Mapping[str, str]
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    clock: Clock = CLOCK
     prefix: str = SCRATCH
 
     @contextmanager
     def server(self, artefact: Artefact, plain: Path) -> Iterator[str]:
         """The name of a pod whose server has what is in ``plain``, the artefact's file. It is gone afterwards.
 
-        BackupProblem, ApiProblem, OSError: it cannot be made, or the file does not restore.
+        BackupError, ApiError, OSError: it cannot be made, or the file does not restore.
         """
         name = f"{self.prefix}-{artefact.kind}"
         self.progress.say(f"Restoring {TITLES[artefact.kind]} into a scratch server")
         try:
             self._start(name, artefact)
-            STORES[artefact.kind].restore(self.cluster, name, "scratch", plain)
+            STORES[artefact.kind].restore(self.cluster, name, "scratch", plain, clock=self.clock)
             yield name
         finally:
             self.cluster.delete(self.cluster.namespaced("pods") + f"/{name}", grace_seconds=0)
@@ -60,18 +60,29 @@ class Scratch:
         source = (self.cluster.find(f"{path}/{artefact.source}") or {}).get("spec") or {"containers": []}
         image = self.images.get(artefact.kind) or next((one["image"] for one in source["containers"]), "")
         if not image:
-            raise BackupProblem(
+            raise BackupError(
                 f"Pod {artefact.source} is not there, so the image to restore with is not known: give images.{artefact.kind}."
             )
-        if self.cluster.delete(f"{path}/{name}", grace_seconds=0):  # of a killed run
-            while self.cluster.find(f"{path}/{name}"):
-                self.sleep(0.3)
+        self._delete_left_over(f"{path}/{name}")
         self.cluster.create(path, scratch_pod(name, image, {field: source[field] for field in _AS_SOURCE if field in source}))
-        watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.monotonic)
+        watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.clock.monotonic)
         seconds = _START_SECONDS + self.cluster.node_scale_up_seconds
         finding = watch.wait([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {}}], seconds)[0]
         if finding.verdict != "pass":
-            raise BackupProblem(finding.message)
+            raise BackupError(finding.message)
+
+    def _delete_left_over(self, path: str) -> None:
+        """Delete the scratch pod of a run that was killed. BackupError: it is still there after a minute."""
+        if not self.cluster.delete(path, grace_seconds=0):
+            return
+        if poll(lambda: self.cluster.find(path) is None, _DELETE_SECONDS, every=0.3, clock=self.clock):
+            return
+        name = path.rpartition("/")[2]
+        finalizers = ", ".join((self.cluster.find(path) or {"metadata": {}})["metadata"].get("finalizers") or []) or "none"
+        raise BackupError(
+            f"Pod {name} of an earlier run still exists {_DELETE_SECONDS:.0f} s after its deletion (finalizers: {finalizers}).",
+            f"Find out what holds it: kubectl -n {self.cluster.namespace} get pod {name} -o yaml. Remove it, then run again.",
+        )
 
 
 def scratch_pod(name: str, image: str, placement: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .._errors import Problem
+from .._errors import OperatorError
 from .._finding import Finding
 from .._kube.discovery import Kinds
 from .._kube.objects import Object, title
@@ -35,7 +35,7 @@ class Canary:
         self.context, self.cluster, params = context, context.cluster, context.params
         self.workload: str = params["workload"]
         self.applier = applier.Applier(self.cluster, params["field_manager"], True, context.progress)
-        self.asker = Asker(self.cluster, params["path"], params["port"], self._pods, context.monotonic, context.sleep, self._say)
+        self.asker = Asker(self.cluster, params["path"], params["port"], self._pods, context.clock, self._say)
 
     def _say(self, words: str) -> None:
         self.context.progress.say("Canary", detail=words)
@@ -70,7 +70,7 @@ class Canary:
         try:
             return canary_objects.deployment(self.context.params["objects"], self.workload)
         except LookupError as error:
-            raise Problem(f"workload is {self.workload!r}: {error}.", "Name a Deployment of the release.") from error
+            raise OperatorError(f"workload is {self.workload!r}: {error}.", "Name a Deployment of the release.") from error
 
     def _changes_pods(self, wanted: Object) -> bool:
         """Whether the server says that the release changes the workload's pods: their image, settings (by their hash), limits, probes."""
@@ -111,7 +111,7 @@ class Canary:
         changes, refused = self.applier.plan(objects, (), prune=False)
         refused = refused or self.applier.apply(changes)
         if not refused:
-            watch = Watch(self.cluster, Kinds(self.cluster), self.context.progress, self.context.monotonic)
+            watch = Watch(self.cluster, Kinds(self.cluster), self.context.progress, self.context.clock.monotonic)
             refused = [one for one in watch.wait(objects, self.context.params["wait_seconds"]) if one.verdict not in ("pass", "warn")]
         return [replace(one, id="RO-04", message=f"The canary does not start. {one.message}", next_step=one.next_step) for one in refused]
 

@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._kube.client import Cluster
+from .._poll import Clock
 from .sequential import Evidence, slower
 
 _REQUESTS = re.compile(r"^http_requests_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE)
@@ -111,20 +112,19 @@ class Asker:
     path: str
     port: int
     pods: Callable[[], tuple[Sequence[str], Sequence[str]]]
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], None]
+    clock: Clock
     say: Callable[[str], None]
     _counted: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def compare(self, seconds: float, rate: float) -> Comparison:
         """Until the time is over, or the canary is worse. Open loop: a slow answer delays no other."""
-        comparison, began, number = Comparison(int(seconds * rate)), self.monotonic(), 0
+        comparison, began, number = Comparison(int(seconds * rate)), self.clock.monotonic(), 0
         canary, stable = self._as_many(0)
         self._users(canary, stable)  # what was counted before is not ours to judge
         looked = said = began
         with ThreadPoolExecutor(12) as pool:
             waiting: list[Any] = []
-            while (now := self.monotonic()) - began < seconds and not comparison.worse and canary and stable:
+            while (now := self.clock.monotonic()) - began < seconds and not comparison.worse and canary and stable:
                 while number < (now - began) * rate:
                     pair = (canary[number % len(canary)], stable[number % len(stable)])
                     waiting.append((number, pool.submit(self._ask, pair[0]), pool.submit(self._ask, pair[1])))
@@ -137,7 +137,7 @@ class Asker:
                 if now - said >= _SAY_SECONDS:
                     said = now
                     self.say(f"{comparison.canary.asked} of {comparison.due} pairs, {comparison.canary.bad} bad")
-                self.sleep(0.01)
+                self.clock.sleep(0.01)
             for one in waiting:
                 one[1].cancel(), one[2].cancel()
         return comparison
@@ -149,14 +149,14 @@ class Asker:
         canary, stable = ([side[(turn + step) % len(side)] for step in range(count)] for side in sides)
         return canary, stable
 
-    def _ask(self, pod: str) -> float | ApiProblem | None:
-        """Seconds; None for an error of the pod; an ApiProblem where the pod has gone or the API server is away: nobody's fault."""
-        started = self.monotonic()
+    def _ask(self, pod: str) -> float | ApiError | None:
+        """Seconds; None for an error of the pod; an ApiError where the pod has gone or the API server is away: nobody's fault."""
+        started = self.clock.monotonic()
         try:
             self.cluster.request("GET", self._proxied(pod, self.path), timeout=10)
-        except ApiProblem as problem:
+        except ApiError as problem:
             return problem if problem.status in (0, 403, 404, 429) else None
-        return self.monotonic() - started
+        return self.clock.monotonic() - started
 
     def _proxied(self, pod: str, path: str) -> str:
         return f"{self.cluster.namespaced('pods')}/{pod}:{self.port}/proxy{path}"
@@ -170,7 +170,7 @@ class Asker:
         for pod in pods:
             try:
                 now = counted(self.cluster.request("GET", self._proxied(pod, "/metrics"), timeout=5).decode("utf-8", "replace"))
-            except ApiProblem:
+            except ApiError:
                 continue
             before = self._counted.get(pod, now)
             self._counted[pod] = now
@@ -196,6 +196,6 @@ def _settled(waiting: list[Any], comparison: Comparison) -> list[Any]:
             rest.append((number, *pair))
             continue
         canary, stable = (one.result() for one in pair)
-        if number >= _WARM and not isinstance(canary, ApiProblem) and not isinstance(stable, ApiProblem):
+        if number >= _WARM and not isinstance(canary, ApiError) and not isinstance(stable, ApiError):
             comparison.add(canary, stable)
     return rest

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from .._errors import ApiProblem
+from .._errors import ApiError
+from .._poll import CLOCK, Clock, poll
 from . import connection, credentials
 from . import exec as kube_exec
 from .exec import ExecResult
 from .pool import Answer, Pool
 
-__all__ = ["POOL_SIZE", "ApiProblem", "Cluster", "ExecResult", "connect"]
+__all__ = ["POOL_SIZE", "Cluster", "ExecResult", "connect"]
 
 POOL_SIZE = 16  # parallel requests of one module; more only queues in the API server's fairness
 _TIMEOUT = 30.0
@@ -57,6 +58,7 @@ class Cluster:
     clock_skew: float = 0.0  # seconds by which this machine's clock is ahead of the server's, as the last answer said
     answered: bool = False  # and let us in
     source: str = ""  # where the credentials come from
+    clock: Clock = CLOCK
     node_scale_up_seconds: float = 0.0  # that its node autoscaler may take to add a node; 0: it has none
 
     def impatient(self) -> Cluster:
@@ -76,16 +78,23 @@ class Cluster:
     ) -> bytes:
         headers = {"Accept": accept, **({} if body is None else {"Content-Type": content_type})}
         patience = self.patience if self.answered and method in _REPEATABLE else 0.0
-        began = time.monotonic()
-        while True:
+        began = self.clock.monotonic()
+
+        def attempt() -> Answer | ApiError:
             try:
-                return self._send(method, path, query, body, headers, timeout).data
-            except ApiProblem as problem:
-                waited = time.monotonic() - began
-                if problem.status not in (0, 429) or waited >= patience:
+                return self._send(method, path, query, body, headers, timeout)
+            except ApiError as error:
+                if error.status not in (0, 429):
                     raise
-                self.on_wait(f"away for {waited:.0f} s, at most {patience:.0f}: {problem.message}")
-                time.sleep(_AGAIN)
+                waited = self.clock.monotonic() - began
+                if waited < patience:
+                    self.on_wait(f"away for {waited:.0f} s, at most {patience:.0f}: {error.message}")
+                return error
+
+        answer = poll(attempt, patience, until=lambda answer: not isinstance(answer, ApiError), every=_AGAIN, clock=self.clock)
+        if isinstance(answer, ApiError):
+            raise answer
+        return answer.data
 
     def _send(
         self,
@@ -108,17 +117,17 @@ class Cluster:
         try:
             answer = self.pool.request(method, target, data, told, timeout, whole=whole)
         except OSError as error:
-            problem = ApiProblem(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}")
+            problem = ApiError(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}")
             raise (self._explained(problem) if isinstance(error, ssl.SSLError) else problem) from error
         self.answered = self.answered or answer.status != 401
         if date := answer.headers.get("Date"):
             self.clock_skew = time.time() - parsedate_to_datetime(date).timestamp()
         if answer.status >= 400:
-            problem = ApiProblem.of_answer(answer.status, answer.data)
+            problem = ApiError.of_answer(answer.status, answer.data)
             raise self._explained(problem) if answer.status == 401 else problem
         return answer
 
-    def _explained(self, problem: ApiProblem) -> Exception:
+    def _explained(self, problem: ApiError) -> Exception:
         """Of who was never let in, unauthorized or by TLS: a client certificate that is not valid now is told by its day."""
         if not self.answered and (words := connection.ended(self.configuration, datetime.now(UTC))):
             return ValueError(f"{self.source}: {words}")
@@ -131,7 +140,7 @@ class Cluster:
         """The object, or None if there is none of that name."""
         try:
             return self.get(path, **query)
-        except ApiProblem as problem:
+        except ApiError as problem:
             if problem.status == 404:
                 return None
             raise
@@ -174,7 +183,7 @@ class Cluster:
         """False if it was not there."""
         try:
             self.request("DELETE", path, {"propagationPolicy": propagation, "gracePeriodSeconds": grace_seconds})
-        except ApiProblem as problem:
+        except ApiError as problem:
             if problem.status == 404:
                 return False
             raise
@@ -186,7 +195,7 @@ class Cluster:
         return self.request("GET", path, {"container": container, **query}).decode("utf-8", "replace")
 
     def watch(self, path: str, timeout_seconds: int, **query: Any) -> Iterator[dict[str, Any]]:
-        """Watch events ``{"type", "object"}`` until the server ends it. ApiProblem: it broke, or was silent for longer than it may be."""
+        """Watch events ``{"type", "object"}`` until the server ends it. ApiError: it broke, or was silent for longer than it may be."""
         parameters = {"watch": True, "timeoutSeconds": timeout_seconds, **query}
         answer = self._send("GET", path, parameters, None, {"Accept": _JSON}, timeout_seconds + _WATCH_GRACE, whole=False)
         rest = b""
@@ -197,7 +206,7 @@ class Cluster:
                     if line:
                         yield json.loads(line)
         except OSError as error:
-            raise ApiProblem(0, "Unreachable", f"{self.server}: a watch broke: {_cause(error)}") from error
+            raise ApiError(0, "Unreachable", f"{self.server}: a watch broke: {_cause(error)}") from error
         finally:
             answer.close()
 

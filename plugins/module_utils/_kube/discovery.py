@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from .._errors import ApiProblem, Problem
+from .._errors import ApiError, OperatorError
 from .client import POOL_SIZE, Cluster
 from .kinds import STAND_IN, Kind, Resource, defined, prefix, served
 from .objects import Object, key, title
@@ -47,7 +47,7 @@ class Kinds:
         """Problem: the server does not serve this kind."""
         resource = self.find(obj)
         if resource is None:
-            raise Problem(
+            raise OperatorError(
                 f"{title(obj)}: the API server serves no {obj['kind']} of {obj['apiVersion']}.",
                 "Install its CustomResourceDefinition, or use an apiVersion of `kubectl api-versions`.",
             )
@@ -108,7 +108,7 @@ def namespace(cluster: Cluster) -> dict[str, Any] | None:
     """The namespace; None if there is none. Without a right to read it: as if it were well, the first write will tell."""
     try:
         return cluster.find(f"/api/v1/namespaces/{cluster.namespace}")
-    except ApiProblem as problem:
+    except ApiError as problem:
         if problem.status == 403:
             return {"metadata": {"name": cluster.namespace}}
         raise

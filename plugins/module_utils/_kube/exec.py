@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote, urlencode
 
-from .._errors import ApiProblem
+from .._errors import ApiError, ExecTimeoutError
 from .pool import Pool
 
 _OPEN_SECONDS = 30.0
@@ -65,7 +65,7 @@ def execute(
 ) -> ExecResult:
     """Run it to its end over the exec protocol v5, the one in which stdin can be closed.
 
-    ApiProblem: refused or broken off. TimeoutError: it did not end in time.
+    ApiError: the command was refused, or the connection broke. ExecTimeoutError: it did not end in time.
     """
     query = [("command", word) for word in argv] + [("container", container), ("stdout", "1"), ("stderr", "1")]
     if stdin:
@@ -75,13 +75,14 @@ def execute(
     try:
         link = _Link(cluster, path)
     except OSError as error:
-        raise ApiProblem(0, "Unreachable", f"exec into {namespace}/{pod} failed: {error}") from error
+        raise ApiError(0, "Unreachable", f"exec into {namespace}/{pod} failed: {error}") from error
     try:
         return _converse(link, stdin, stdout, deadline, f"{namespace}/{pod}: {' '.join(argv)[:80]}")
     except TimeoutError as error:
-        raise TimeoutError(f"exec into {namespace}/{pod}: {argv[0]}: {error}") from error
+        step = f"Look at the pod (kubectl -n {namespace} describe pod {pod}; kubectl -n {namespace} logs {pod}), then run again."
+        raise ExecTimeoutError(f"Pod {namespace}/{pod}: command {argv[0]} did not end within {timeout_seconds:.0f} s.", step) from error
     except OSError as error:
-        raise ApiProblem(0, "Unreachable", f"exec into {namespace}/{pod} failed: {error}") from error
+        raise ApiError(0, "Unreachable", f"exec into {namespace}/{pod} failed: {error}") from error
     finally:
         link.socket.close()
 
@@ -115,7 +116,7 @@ class _Link:
             events = self.exchange(deadline)
             refused = next((event for event in events if getattr(event, "status_code", 101) != 101), None)
             if refused is not None:
-                raise ApiProblem.of_answer(refused.status_code, bytes(refused.body or b""))
+                raise ApiError.of_answer(refused.status_code, bytes(refused.body or b""))
             if self.protocol.handshake_exc is not None:
                 raise ConnectionError(str(self.protocol.handshake_exc))
 
@@ -190,6 +191,6 @@ def _feed(link: _Link, source: BinaryIO) -> BinaryIO | None:
 
 def _result(answer: dict[str, Any], output: bytes, errors: bytearray, what: str) -> ExecResult:
     if answer.get("status") != "Success" and answer.get("reason") != "NonZeroExitCode":
-        raise ApiProblem(500, answer.get("reason", ""), f"{what}: {answer.get('message', 'exec failed')}")
+        raise ApiError(500, answer.get("reason", ""), f"{what}: {answer.get('message', 'exec failed')}")
     codes = [cause["message"] for cause in (answer.get("details") or {}).get("causes", []) if cause.get("reason") == "ExitCode"]
     return ExecResult(int(codes[0]) if codes else 0, output, errors.decode("utf-8", "replace"))

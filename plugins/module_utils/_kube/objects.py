@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from .quantities import int_or_percent
+
 Object = Mapping[str, Any]
 _POD_PATHS = {
     "Deployment": ("spec", "template"),
@@ -94,8 +96,8 @@ def may_go_first(deployment: Object, replicas: int) -> bool:
     strategy = deployment["spec"].get("strategy") or {}
     if strategy.get("type") == "Recreate":
         return True
-    most = str((strategy.get("rollingUpdate") or {}).get("maxUnavailable", "25%"))
-    return int(replicas * int(most[:-1]) / 100 if most.endswith("%") else most) > 0
+    most = (strategy.get("rollingUpdate") or {}).get("maxUnavailable", "25%")
+    return int_or_percent(most, replicas, round_up=False) > 0
 
 
 def as_text(value: Any) -> str:

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .objects import at, title
+from .quantities import parse_quantity
 
 _TEMPLATE_PATHS = {"Pod": "spec", "CronJob": "spec.jobTemplate.spec.template.spec"} | dict.fromkeys(
     ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), "spec.template.spec"
 )
 _MEASURED = timedelta(minutes=3)
-_SUFFIXES = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,6 @@ def labels_match(selector: Mapping[str, str] | None, labels: Mapping[str, str] |
     return bool(selector) and all((labels or {}).get(key) == value for key, value in (selector or {}).items())
 
 
-def quantity(text: str | int | float | None) -> float:
-    """``500m`` -> 0.5, ``1Gi`` -> 1073741824.0, nothing -> 0."""
-    word = str(text or 0)
-    for length in (2, 1):
-        if word[-length:] in _SUFFIXES:
-            return float(word[:-length]) * _SUFFIXES[word[-length:]]
-    return float(word)
-
-
 def size(amount: float) -> str:
     """Bytes for people: ``9.0 GB``."""
     for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -75,10 +66,11 @@ def requests(spec: Mapping[str, Any]) -> dict[str, float]:
     """What the scheduler must find for one pod: ``{"cpu": cores, "memory": bytes, "pods": 1}``."""
     need: dict[str, float] = {"pods": 1.0}
     for name in ("cpu", "memory"):
-        each = [
-            [quantity(at(c, f"resources.requests.{name}")) for c in spec.get(field) or []] for field in ("containers", "initContainers")
-        ]
-        need[name] = max(sum(each[0]), max(each[1], default=0.0))
+        running, starting = (
+            [parse_quantity(at(container, f"resources.requests.{name}")) for container in spec.get(field) or []]
+            for field in ("containers", "initContainers")
+        )
+        need[name] = max(sum(running), max(starting, default=0.0))
     return need
 
 

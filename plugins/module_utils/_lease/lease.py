@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._finding import Finding
 from .._kube.client import Cluster
 
@@ -152,7 +152,7 @@ class Keeper:
             try:
                 self._write(lease, self.me)
                 return verdict, not kept
-            except ApiProblem as problem:
+            except ApiError as problem:
                 if problem.status != 409:
                     raise  # 409: another run was faster by a moment; what it wrote decides
         raise self._contended()
@@ -174,13 +174,13 @@ class Keeper:
             try:
                 self._write(lease, holder)
                 return True
-            except ApiProblem as problem:
+            except ApiError as problem:
                 if problem.status != 409:
                     raise
         raise self._contended()
 
-    def _contended(self) -> ApiProblem:
-        return ApiProblem(409, "Conflict", f"Lease {self.slot.namespace}/{self.slot.name} changed {_ATTEMPTS} times while it was written")
+    def _contended(self) -> ApiError:
+        return ApiError(409, "Conflict", f"Lease {self.slot.namespace}/{self.slot.name} changed {_ATTEMPTS} times while it was written")
 
     def _write(self, lease: Mapping[str, Any] | None, me: Holder | None) -> None:
         new = body(lease, self.slot, me, self.server_time())

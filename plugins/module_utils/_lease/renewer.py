@@ -12,7 +12,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._process import has_ended
 from .lease import RENEW_SECONDS, Keeper
 
@@ -26,11 +26,11 @@ def keep(keeper: Keeper, alive: Callable[[], bool], sleep: Callable[[float], Non
         sleep(_LOOK_SECONDS)
         since_renewal += _LOOK_SECONDS
         if since_renewal >= RENEW_SECONDS:
-            with contextlib.suppress(ApiProblem):
+            with contextlib.suppress(ApiError):
                 if not keeper.renew():
                     return
                 since_renewal = 0.0
-    with contextlib.suppress(ApiProblem):
+    with contextlib.suppress(ApiError):
         keeper.give_back()
 
 

@@ -14,8 +14,9 @@ import tarfile
 from pathlib import Path
 
 from .. import _atomic_file
+from .._errors import LockHeldError
 from .host import Say, go_problem
-from .lock import Taken, alone
+from .lock import alone
 from .settings import COMMANDS, IMAGES, KUBERNETES_VERSION, PROGRAMS, Settings
 
 BUILD_SECONDS = 1800  # on two slow cores, and once more
@@ -50,7 +51,7 @@ def program(settings: Settings, say: Say) -> tuple[Path, bool]:
         with alone("build", wait_seconds=BUILD_SECONDS):
             if not (folder / "images.tar").is_file():
                 _build(source, folder, say)
-    except Taken as holder:
+    except LockHeldError as holder:
         raise RuntimeError(f"{holder} has been compiling the node's program for {BUILD_SECONDS // 60} minutes. End it.") from holder
     return folder, True
 

@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterable
+from operator import not_
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from .. import _atomic_file
-from .._errors import ApiProblem
+from .._errors import ApiError, UnsupportedHostError
 from .._kube.client import Cluster, connect
 from .._kube.objects import holds
+from .._poll import poll
 from .._readiness.readiness import World
 from . import build, host, kubeadm, process
 from . import node as nodes
@@ -25,17 +26,13 @@ from .settings import MOST_NODES, Node, Settings
 _READY_SECONDS = 180
 
 
-class NotPossible(Exception):
-    """Nothing was made. The message is one sentence for each thing that is missing."""
-
-
 def up(settings: Settings, say: host.Say) -> list[str]:
     """What was made or repaired; empty if the cluster was whole."""
     running = process.pid_of(nodes.pid_file(settings.node(0), "kubelet")) is not None
     ours = {name for name in ("registry", "forward") if process.pid_of(settings.state / "run" / f"{name}.pid")}
     problems = host.missing(settings, running, ours)
     if problems:
-        raise NotPossible("\n".join(problems))
+        raise UnsupportedHostError("\n".join(problems))
     _refuse_other_identity(settings)
     done = host.install_packages(say)
     program, built = build.program(settings, say)
@@ -58,7 +55,7 @@ def _refuse_other_identity(settings: Settings) -> None:
         differs = ", ".join(
             f"{key} is {found.get(key)}, wanted {value}" for key, value in settings.identity().items() if found.get(key) != value
         )
-        raise NotPossible(f"The local cluster {settings.name} was made with other settings ({differs}). Run `make destroy` first.")
+        raise UnsupportedHostError(f"The local cluster {settings.name} was made with other settings ({differs}). Run `make destroy` first.")
 
 
 def _forget_half_made(settings: Settings, say: host.Say) -> None:
@@ -142,23 +139,23 @@ def _answers(settings: Settings) -> str:
     """Empty when the API server is ready; otherwise why not."""
     try:
         _api(settings).request("GET", "/readyz", timeout=5)
-    except ApiProblem as problem:
+    except ApiError as problem:
         return problem.message.splitlines()[-1] if problem.message else problem.reason
     return ""
 
 
 def _wait(what: str, waiting_for: Callable[[], str], say: host.Say, those: Iterable[Node], seconds: float = _READY_SECONDS) -> None:
     """Until ``waiting_for`` has nothing more to wait for, those nodes' kubelets alive. RuntimeError says what was still missing."""
-    deadline = time.monotonic() + seconds
-    while reason := waiting_for():
-        say(f"Waiting for {what}", detail=reason[:300])
-        for node in those:  # a kubelet ends where containerd serves already but has not found its containers again
-            nodes.ensure_kubelet(node)
-        if time.monotonic() > deadline:
-            raise RuntimeError(
-                f"{what} is not ready after {seconds:.0f} s: {reason} Run `make destroy` and then `make cluster` to begin again."
-            )
-        time.sleep(0.5)
+
+    def obstacle() -> str:
+        if reason := waiting_for():
+            say(f"Waiting for {what}", detail=reason[:300])
+            for node in those:  # a kubelet ends where containerd serves already but has not found its containers again
+                nodes.ensure_kubelet(node)
+        return reason
+
+    if reason := poll(obstacle, seconds, until=not_, every=0.5):
+        raise RuntimeError(f"{what} is not ready after {seconds:.0f} s: {reason} Run `make destroy`, then `make cluster`, to start over.")
 
 
 def _ensure_addons(settings: Settings, say: host.Say) -> list[str]:
@@ -203,7 +200,7 @@ def _not_ready(cluster: Cluster, settings: Settings) -> str:
         waiting += [f"{deployment['metadata']['name']}{_why(deployment, pods)}" for deployment in late]
         if not holds(cluster.get("/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"), "Available"):
             waiting.append("metrics API")
-    except ApiProblem as problem:
+    except ApiError as problem:
         return problem.message
     return f"{', '.join(waiting)} not ready yet." if waiting else ""
 

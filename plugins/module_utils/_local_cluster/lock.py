@@ -7,25 +7,21 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
-class Taken(Exception):
-    """Somebody else has the lock. The message says who: process, program and folder."""
+from .._errors import LockHeldError
+from .._poll import poll
+from .._process import parent
 
 
 @contextmanager
 def alone(name: str, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold the lock ``name``; Taken if it is not free within ``wait_seconds``. Children do not inherit it."""
-    deadline = time.monotonic() + wait_seconds
+    """Hold the lock ``name``; LockHeldError if it is not free within ``wait_seconds``. Children do not inherit it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as lock:
-        while not _bind(lock, name):
-            if time.monotonic() >= deadline:
-                raise Taken(_holder(name))
-            time.sleep(0.5)
+        if not poll(lambda: _bind(lock, name), wait_seconds, every=0.5):
+            raise LockHeldError(_holder(name))
         lock.listen()
         yield
 
@@ -58,7 +54,7 @@ def describe(pid: int) -> str:
     """``process 4711 (ansible-playbook deploy.yml) in /srv/hsc``: a module's process means nothing to people, so its playbook is named."""
     line = [pid]
     while line[-1] > 1 and len(line) < 8:
-        line.append(_parent(line[-1]))
+        line.append(parent(line[-1]))
     playbook = next((one for one in line if "ansible-playbook" in _command(one)), pid)
     try:
         folder = f" in {Path(f'/proc/{playbook}/cwd').readlink()}"
@@ -75,10 +71,3 @@ def _command(pid: int) -> str:
         return ""
     named = " ".join(Path(word).name if word.startswith("/") else word for word in words)
     return " ".join(named.split())
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except (OSError, ValueError):
-        return 0

@@ -11,10 +11,11 @@ import contextlib
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 
 from .. import _atomic_file
+from .._poll import poll
+from .._process import boot_id
 from . import process
 from .host import cgroup_roots, every_cgroup_root, execute
 from .settings import PRIVATE_FOLDERS, Node
@@ -56,7 +57,7 @@ def ensure_namespaces(node: Node, created: Path) -> bool:
     process.ensure(holder, pause, node.folder / "log" / "holder.log")
     pid = _holder(node)
     spaces = [_namespace(pid, kind) for kind in ("net", "mnt")]
-    _atomic_file.write(node.folder / "run" / "namespaces.json", json.dumps({"boot": process.boot(), "spaces": spaces}))
+    _atomic_file.write(node.folder / "run" / "namespaces.json", json.dumps({"boot": boot_id(), "spaces": spaces}))
     for target, folder in PRIVATE_FOLDERS.items():
         run_inside(node, "mount", "--bind", str(node.folder / folder), target)
     run_inside(node, "mount", "--make-rshared", "/")
@@ -78,10 +79,9 @@ def _make_mount_points(node: Node, created: Path) -> None:
 def _holder(node: Node) -> int:
     """The holder's pid, once unshare has done its work and become it."""
     pid = process.pid_of(pid_file(node, "holder"))
-    for _ in range(100):
-        if pid and Path(f"/proc/{pid}/cmdline").read_bytes().startswith(node.cluster.command("pause").encode()):
-            return pid
-        time.sleep(0.05)
+    pause = node.cluster.command("pause").encode()
+    if pid and poll(lambda: Path(f"/proc/{pid}/cmdline").read_bytes().startswith(pause), 5.0, every=0.05):
+        return pid
     log = (node.folder / "log" / "holder.log").read_text(errors="replace")
     raise RuntimeError(f"Node {node.name}: its namespaces could not be made: {log[-500:]}")
 
@@ -143,13 +143,14 @@ def ensure_containerd(node: Node, pause_image: str, images: Path, may_raise_limi
 
 
 def _wait(node: Node, name: str, *argv: str) -> None:
-    for _ in range(100):
-        result = subprocess.run(inside(node, *argv), capture_output=True, check=False)
-        if result.returncode == 0:
-            return
-        if process.pid_of(pid_file(node, name)) is None:
-            break
-        time.sleep(0.2)
+
+    def state() -> str:
+        if subprocess.run(inside(node, *argv), capture_output=True, check=False).returncode == 0:
+            return "up"
+        return "starting" if process.pid_of(pid_file(node, name)) else "ended"
+
+    if poll(state, 20.0, until=lambda found: found != "starting") == "up":
+        return
     log = node.folder / "log" / f"{name}.log"
     raise RuntimeError(f"Node {node.name}: {name} did not come up; the end of {log}:\n{log.read_text(errors='replace')[-1500:]}")
 
@@ -231,12 +232,15 @@ _ENDING_SECONDS = 30.0  # a node whose pods are just being removed starts runc a
 def end_processes(node: Node) -> list[int]:
     """The pids that were ended. Looks again until none is left: one that dies may just have started another."""
     ended: list[int] = []
-    until = time.monotonic() + _ENDING_SECONDS
-    while pids := processes(node):
-        if time.monotonic() > until:
-            raise RuntimeError(f"Node {node.name}: processes {pids} do not end, even by kill -9.")
-        process.end(pids)
-        ended += pids
+
+    def end_all() -> bool:
+        if pids := processes(node):
+            process.end(pids)
+            ended.extend(pids)
+        return not pids
+
+    if not poll(end_all, _ENDING_SECONDS, every=0.0):
+        raise RuntimeError(f"Node {node.name}: processes {processes(node)} do not end, even by kill -9.")
     return ended
 
 
@@ -244,7 +248,7 @@ def _remembered_namespaces(node: Node) -> set[str]:
     """The node's namespaces, also when their holder is dead; after a reboot the same numbers may be somebody else's."""
     path = node.folder / "run" / "namespaces.json"
     found = json.loads(path.read_text()) if path.exists() else {}
-    return set(found["spaces"]) if found.get("boot") == process.boot() else set()
+    return set(found["spaces"]) if found.get("boot") == boot_id() else set()
 
 
 def _namespace(pid: int | None, kind: str) -> str | None:
@@ -256,16 +260,19 @@ def _namespace(pid: int | None, kind: str) -> str | None:
 
 def _remove_cgroup(path: Path) -> None:
     """A cgroup is busy until its last process is gone, a moment after the kill; and a dying kubelet may have started one more."""
-    for _ in range(100):
+
+    def removed() -> bool:
         try:
             path.rmdir()
-            return
         except FileNotFoundError:
-            return
+            return True
         except OSError:
             process.end([int(pid) for pid in (path / "cgroup.procs").read_text().split()])
-            time.sleep(0.1)
-    path.rmdir()
+            return False
+        return True
+
+    if not poll(removed, 10.0, every=0.1):
+        path.rmdir()  # raises the reason
 
 
 def remove(node: Node) -> bool:

@@ -4,28 +4,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from .. import _atomic_file
-
-
-def boot() -> str:
-    """The id of this boot of the machine: pids and namespaces of another one mean nothing now."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+from .._poll import poll
+from .._process import boot_id, start_ticks
 
 
 def started(pid: int) -> str | None:
-    """The process' start time in clock ticks since boot, with the boot's id; None if there is no such process (or only its remains)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else f"{boot()}:{fields[19]}"
+    """``<boot id>:<start ticks>`` of a running process; None if it does not run. Unique, although pids are reused."""
+    ticks = start_ticks(pid)
+    return f"{boot_id()}:{ticks}" if ticks else None
 
 
 def pid_of(pid_file: Path) -> int | None:
@@ -69,11 +63,11 @@ def end(pids: Sequence[int], seconds: float = 10.0) -> None:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    deadline = time.monotonic() + seconds
-    while any(started(pid) for pid in pids) and time.monotonic() < deadline:
+
+    def all_gone() -> bool:
         for pid in pids:
-            try:
+            with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:
-                continue
-        time.sleep(0.05)
+        return not any(started(pid) for pid in pids)
+
+    poll(all_gone, seconds, every=0.05)

@@ -8,16 +8,16 @@ import copy
 import hashlib
 import json
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._finding import Finding
 from .._kube.client import Cluster
 from .._kube.discovery import Kinds
 from .._kube.objects import holds
+from .._poll import CLOCK, Clock, poll
 from .._progress import Progress
 from .._readiness.waiter import Watch
 
@@ -98,8 +98,7 @@ class Runner:
 
     cluster: Cluster
     progress: Progress
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    clock: Clock = CLOCK
 
     def finished(self, manifest: Object) -> bool:
         """Whether this very Job has succeeded before."""
@@ -121,7 +120,7 @@ class Runner:
         follower = threading.Thread(target=self._follow, args=(manifest, done), daemon=True)
         follower.start()
         try:
-            watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.monotonic)
+            watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.clock.monotonic)
             finding = watch.wait([manifest], seconds)[0]
         finally:
             done.set()
@@ -133,7 +132,7 @@ class Runner:
         newest = max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
         try:
             return self.cluster.logs(newest["metadata"]["name"], "migrate", tailLines=500) if newest else ""
-        except ApiProblem:
+        except ApiError:
             return ""
 
     def _follow(self, manifest: Object, done: threading.Event) -> None:
@@ -141,7 +140,7 @@ class Runner:
         while not done.wait(1.0):
             try:
                 lines = self.log(manifest).splitlines()
-            except ApiProblem:
+            except ApiError:
                 continue
             for line in lines[said:]:
                 self.progress.say(str(manifest["metadata"]["name"]), detail=line[:160])
@@ -156,12 +155,9 @@ class Runner:
     def _forget(self, manifest: Object) -> None:
         """Foreground: the Job is gone when its pod is."""
         self.cluster.delete(self._path(manifest), propagation="Foreground")
-        until = self.monotonic() + _GONE_SECONDS
-        while self.cluster.find(self._path(manifest)):
-            if self.monotonic() > until:
-                name = manifest["metadata"]["name"]
-                raise ApiProblem(0, "Timeout", f"Job {name} is still there {_GONE_SECONDS:.0f} s after it was deleted")
-            self.sleep(0.3)
+        if not poll(lambda: self.cluster.find(self._path(manifest)) is None, _GONE_SECONDS, every=0.3, clock=self.clock):
+            name = manifest["metadata"]["name"]
+            raise ApiError(0, "Timeout", f"Job {name} is still there {_GONE_SECONDS:.0f} s after it was deleted")
 
     def _path(self, manifest: Object) -> str:
         return f"{self.cluster.namespaced('jobs', '/apis/batch/v1')}/{manifest['metadata']['name']}"

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from .._backup.snapshot import refusal
-from .._errors import ApiProblem, Problem
+from .._errors import ApiError, OperatorError
 from .._finding import Finding
 from .._module import Context, Outcome
 from .._release import applier, record, rollback_policy
@@ -28,7 +28,7 @@ class Migration:
 
     def __post_init__(self) -> None:
         context, self.params = self.context, self.context.params
-        self.runner = jobs.Runner(context.cluster, context.progress, context.monotonic, context.sleep)
+        self.runner = jobs.Runner(context.cluster, context.progress, context.clock)
         self.releases = releases = applier.read_releases(context.cluster)
         # A release that was begun and not finished is none to go back to, and what its run migrated counts as pending still.
         self.before = record.deployed(releases)
@@ -52,7 +52,7 @@ class Migration:
         age = timedelta(minutes=self.params["snapshot_max_age_minutes"])
         if reason := refusal(self.params["snapshot"], self.context.now(), age):
             step = "Run the backup phase first (playbooks/deploy.yml does)."
-            raise Problem(f"MG-01: no migration without a proved backup. {reason}", step)
+            raise OperatorError(f"MG-01: no migration without a proved backup. {reason}", step)
         plan, findings = self._ask(self.workload)
         if findings:
             return self._outcome(findings)
@@ -83,7 +83,7 @@ class Migration:
                 at = left["current"] or "no revision" if left else "an unknown revision"
                 message = f"The migration failed; the schema is at {at}. {ended.message}"
                 return self._outcome([back, Finding("MG-01", "fail", message, {"log": lines}, _STEP)], plan, now, log=lines)
-        except ApiProblem as problem:
+        except ApiError as problem:
             message = f"The API server was lost while the migration ran ({problem.message}); whether it ended is not known."
             step = "Run again when it is back: the Job is found, and what is applied is not applied twice."
             return self._outcome([back, Finding("MG-01", "error", message, {}, step)], plan, done)

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .._errors import ApiProblem, Problem
+from .._errors import ApiError, OperatorError
 from .._finding import Finding
 from .._kube.client import Cluster
 from .._kube.objects import Object, owner_kinds
+from .._poll import Clock, poll
 from .._progress import Progress
 
 _AGAIN_SECONDS = 2.0
@@ -20,35 +21,41 @@ _NAMED = 5  # pods in a message; all are in the evidence
 
 @dataclass
 class Drain:
-    """One node. monotonic and sleep are arguments so that tests need no time."""
+    """One node."""
 
     cluster: Cluster
     node: str
     progress: Progress
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], None]
+    clock: Clock
 
     def pods(self) -> list[Object]:
-        """Those that have to go. Problem: there is no such node, or a pod on it that nobody would make again."""
+        """Those that have to go. OperatorError: there is no such node, or a pod on it that nobody would make again."""
         nodes = [node["metadata"]["name"] for node in self.cluster.list("/api/v1/nodes")]
         if self.node not in nodes:
-            raise Problem(f"node is {self.node!r}; there is no such node.", f"Nodes: {', '.join(sorted(nodes))}.")
+            raise OperatorError(f"node is {self.node!r}; there is no such node.", f"Nodes: {', '.join(sorted(nodes))}.")
         going = self._left()
         if lost := [_name(pod) for pod in going if not _REPLACED & owner_kinds(pod)]:
-            raise Problem(f"Nobody would make {', '.join(lost[:_NAMED])} again: no controller owns it.", "Delete it, if that is meant.")
+            raise OperatorError(
+                f"Nobody would make {', '.join(lost[:_NAMED])} again: no controller owns it.", "Delete it, if that is meant."
+            )
         return going
 
     def run(self, seconds: float) -> Finding:
         """Cordon, evict, wait until all are gone; what still is there when the time is over is named with its budget."""
         self._cordon()
-        began, total, refused = self.monotonic(), len(self._left()), dict[str, str]()
-        while left := self._left():
+        began, total = self.clock.monotonic(), len(self._left())
+
+        def evict_all() -> tuple[list[Object], dict[str, str]]:
+            left = self._left()
             refused = {_name(pod): why for pod in left if not pod["metadata"].get("deletionTimestamp") and (why := self._evict(pod))}
-            self.progress.say(f"Drain {self.node}", total - len(left), total, next(iter(refused.values()), "pods are ending"))
-            if self.monotonic() - began >= seconds:
-                return self._not_empty(left, refused, seconds)
-            self.sleep(_AGAIN_SECONDS)
-        took = round(self.monotonic() - began, 1)
+            if left:
+                self.progress.say(f"Drain {self.node}", total - len(left), total, next(iter(refused.values()), "pods are ending"))
+            return left, refused
+
+        left, refused = poll(evict_all, seconds, until=lambda found: not found[0], every=_AGAIN_SECONDS, clock=self.clock)
+        if left:
+            return self._not_empty(left, refused, seconds)
+        took = round(self.clock.monotonic() - began, 1)
         message = f"Node {self.node} is empty after {took} s: {total} pods were evicted and are made elsewhere. It stays cordoned."
         return Finding("OP-08", "pass", message, {"node": self.node, "pods": total, "seconds": took}, f"kubectl uncordon {self.node}")
 
@@ -65,7 +72,7 @@ class Drain:
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/eviction"
         try:
             self.cluster.impatient().create(path, {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata})
-        except ApiProblem as problem:
+        except ApiError as problem:
             if problem.status in (404, 409):
                 return ""  # gone, or going
             if problem.status in (429, 500):  # 500: two budgets for one pod, which no eviction gets past

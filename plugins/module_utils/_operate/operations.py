@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .._backup.backup import CACHE
-from .._errors import Problem
+from .._errors import OperatorError
 from .._finding import Finding, good
 from .._kube.discovery import Kinds
 from .._kube.objects import Object, title
@@ -67,7 +67,7 @@ class Operation:
         """OP-04: the last lines of each pod of a component, without secrets."""
         lines, name = self.params["lines"], self._name()
         if not 1 <= lines <= _MOST_LINES:
-            raise Problem(f"lines is {lines}.", f"Give a number from 1 to {_MOST_LINES}.")
+            raise OperatorError(f"lines is {lines}.", f"Give a number from 1 to {_MOST_LINES}.")
         pods = self.cluster.list(self.cluster.namespaced("pods"), labelSelector=f"app={name}")
         if not pods:
             self._workload()  # names the components that there are
@@ -100,7 +100,7 @@ class Operation:
     def drain(self) -> Outcome:
         """OP-08: cordon a node and evict what can be made elsewhere."""
         node = self.params["node"]
-        drain = Drain(self.cluster, node, self.context.progress, self.context.monotonic, self.context.sleep)
+        drain = Drain(self.cluster, node, self.context.progress, self.context.clock)
         pods = drain.pods()
         if self.context.check_mode:
             message = f"Node {node} would be cordoned, and {len(pods)} pods evicted."
@@ -120,7 +120,7 @@ class Operation:
         }
         if self._name() not in found:
             there = ", ".join(sorted(name.removeprefix("hsc-jit-") for name in found)) or "none; deploy first"
-            raise Problem(f"component is {self.params['component']!r}; there is no such workload.", f"Components: {there}.")
+            raise OperatorError(f"component is {self.params['component']!r}; there is no such workload.", f"Components: {there}.")
         return found[self._name()]
 
     def _path(self, workload: Object) -> str:
@@ -131,17 +131,17 @@ class Operation:
         """Problem: it must not be scaled by hand, or not to that number."""
         name = workload["metadata"]["name"]
         if not 0 <= replicas <= _MOST_REPLICAS:
-            raise Problem(f"replicas is {replicas}.", f"Give a number from 0 to {_MOST_REPLICAS}.")
+            raise OperatorError(f"replicas is {replicas}.", f"Give a number from 0 to {_MOST_REPLICAS}.")
         for scaler in self.cluster.list(self.cluster.namespaced("horizontalpodautoscalers", "/apis/autoscaling/v2")):
             if scaler["spec"]["scaleTargetRef"]["name"] == name:
                 low, high = scaler["spec"].get("minReplicas", 1), scaler["spec"]["maxReplicas"]
                 key = name.removeprefix("hsc-jit-")
-                raise Problem(
+                raise OperatorError(
                     f"{title(workload)} is scaled by its HPA, from {low} to {high} pods by load.",
                     f"Set release_replicas.{key}_min and {key}_max, and deploy.",
                 )
         if workload["kind"] == "StatefulSet" or name in (CACHE, "hsc-jit-beat", "hsc-jit-prometheus"):
-            raise Problem(f"{title(workload)} is made for one pod: a second one would have data of its own.", "Scale what uses it.")
+            raise OperatorError(f"{title(workload)} is made for one pod: a second one would have data of its own.", "Scale what uses it.")
         if replicas == 0:
             self._confirmed(f"This leaves no pod of {name}.")
 
@@ -151,31 +151,33 @@ class Operation:
         for obj in newest.objects if newest else ():
             if (obj["kind"], obj["metadata"]["name"]) == ("Deployment", name):
                 return obj
-        raise Problem(f"No recorded release has a Deployment {name}.", "Deploy first: ansible-playbook deploy.yml.")
+        raise OperatorError(f"No recorded release has a Deployment {name}.", "Deploy first: ansible-playbook deploy.yml.")
 
     def _confirmed(self, what: str) -> None:
         if self.params["confirm"] != self.params["environment"]:
-            raise Problem(f"{what} Nothing was changed.", f"If that is meant, run again with -e confirm={self.params['environment']}.")
+            raise OperatorError(
+                f"{what} Nothing was changed.", f"If that is meant, run again with -e confirm={self.params['environment']}."
+            )
 
     def _ready_pod(self, app: str) -> tuple[str, str]:
         pods = self.cluster.list(self.cluster.namespaced("pods"), labelSelector=f"app={app}")
         ready = tasks.ready_pods(pods, app)
         if not ready:
-            raise Problem(f"No pod of {app} is ready.", f"kubectl get pods -l app={app}")
+            raise OperatorError(f"No pod of {app} is ready.", f"kubectl get pods -l app={app}")
         return ready[0]
 
     def _redis(self, pod: str, container: str, *words: str) -> str:
         done = self.cluster.exec(pod, container, ["redis-cli", "-e", *words], timeout_seconds=30)
         if done.returncode:
             said = (done.stderr or done.stdout.decode("utf-8", "replace")).strip()[:200]
-            raise Problem(f"redis-cli {' '.join(words)} in {pod} ended with {done.returncode}: {said}", f"kubectl logs {pod}")
+            raise OperatorError(f"redis-cli {' '.join(words)} in {pod} ended with {done.returncode}: {said}", f"kubectl logs {pod}")
         return done.stdout.decode()
 
     def _done(self, row: str, obj: Object, did: str, would: str) -> list[Finding]:
         """The operation's own pass after the wait, or what the wait found."""
         if self.context.check_mode:
             return [Finding(row, "pass", would, {})]
-        watch = Watch(self.cluster, Kinds(self.cluster), self.context.progress, self.context.monotonic)
+        watch = Watch(self.cluster, Kinds(self.cluster), self.context.progress, self.context.clock.monotonic)
         found = watch.wait([obj], self.params["wait_seconds"])
         findings = [replace(finding, id=row) for finding in found]
         if not good(found):

@@ -7,14 +7,14 @@ A pod counts if it must run before an old one may go: replicas that do not run y
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .._finding import Finding, Verdict
 from .._kube.objects import at
-from .._kube.workloads import Workload, labels_match, of_kind, quantity, requests, size, workloads
+from .._kube.quantities import int_or_percent, parse_quantity
+from .._kube.workloads import Workload, labels_match, of_kind, requests, size, workloads
 
 _RESOURCES = ("cpu", "memory", "pods")
 
@@ -51,22 +51,13 @@ def rooms(nodes: Sequence[Mapping[str, Any]], pods: Sequence[Mapping[str, Any]])
     for node in nodes:
         if not at(node, "spec.unschedulable"):
             allocatable = node["status"]["allocatable"]
-            left[node["metadata"]["name"]] = Room(node, {name: quantity(allocatable.get(name)) for name in _RESOURCES})
+            left[node["metadata"]["name"]] = Room(node, {name: parse_quantity(allocatable.get(name)) for name in _RESOURCES})
     for pod in pods:
         room = left.get(pod["spec"].get("nodeName", ""))
         if room and at(pod, "status.phase") not in ("Succeeded", "Failed"):
             for name, amount in requests(pod["spec"]).items():
                 room.free[name] -= amount
     return list(left.values())
-
-
-def _share(value: Any, replicas: int, default: str, up: bool) -> int:
-    """maxSurge and maxUnavailable: a number, or a percentage that is rounded up or down."""
-    text = str(default if value is None else value)
-    if not text.endswith("%"):
-        return int(text)
-    exact = replicas * int(text[:-1]) / 100
-    return math.ceil(exact) if up else math.floor(exact)
 
 
 def added_pods(workload: Workload, running: int, least: Mapping[str, int]) -> int:
@@ -78,8 +69,8 @@ def added_pods(workload: Workload, running: int, least: Mapping[str, int]) -> in
     surge = 0
     if obj["kind"] == "Deployment" and at(obj, "spec.strategy.type") != "Recreate" and running:
         rolling = at(obj, "spec.strategy.rollingUpdate") or {}
-        if _share(rolling.get("maxUnavailable"), replicas, "25%", up=False) == 0:
-            surge = max(1, _share(rolling.get("maxSurge"), replicas, "25%", up=True))
+        if int_or_percent(rolling.get("maxUnavailable", "25%"), replicas, round_up=False) == 0:
+            surge = max(1, int_or_percent(rolling.get("maxSurge", "25%"), replicas, round_up=True))
     return max(0, int(replicas) + surge - running)
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from .._checks import not_looked_at
-from .._errors import ApiProblem, Problem
+from .._errors import ApiError, OperatorError
 from .._finding import Finding, worst
 from .._images import availability, registry
 from .._kube.client import POOL_SIZE, Cluster
@@ -76,18 +76,18 @@ class Look:
 def _answer(call: Callable[[], Any]) -> Any:
     try:
         return call()
-    except ApiProblem as problem:
+    except ApiError as problem:
         return problem
 
 
 def _value(answer: Any) -> Any:
-    if isinstance(answer, ApiProblem):
+    if isinstance(answer, ApiError):
         raise answer
     return answer
 
 
 def look(cluster: Cluster, asked: Asked, progress: Progress) -> list[Finding]:
-    """Every row's findings, in the order of the rows. ApiProblem if the server does not answer at all."""
+    """Every row's findings, in the order of the rows. ApiError if the server does not answer at all."""
     with ThreadPoolExecutor(POOL_SIZE) as pool, ThreadPoolExecutor(len(ROWS)) as rows:
         one = Look(cluster, asked, pool)
         _orient(one)
@@ -114,7 +114,7 @@ def _orient(one: Look) -> None:
     _value(answers["kinds"])
     namespace, one.nodes, one.pods = (answers[name] for name in ("namespace", "nodes", "pods"))
     # A deployer who may not read namespaces has one that exists: nobody gives rights in a namespace that is not there.
-    may_not_say = isinstance(namespace, ApiProblem) and namespace.status == 403
+    may_not_say = isinstance(namespace, ApiError) and namespace.status == 403
     one.namespace_exists = may_not_say or _value(namespace) is not None
     one.ending = None if may_not_say else plan.ending(_value(namespace))
 
@@ -123,7 +123,7 @@ def _row(check: Callable[[Look], list[Finding]], row: str, one: Look) -> list[Fi
     """A row that may not look says so; the others are reported all the same."""
     try:
         return check(one)
-    except ApiProblem as problem:
+    except ApiError as problem:
         return [not_looked_at(row, problem)]
     except (KeyError, TypeError, ValueError, AttributeError) as malformed:
         message = f"Not judged: an object or an answer is not as Kubernetes defines it ({type(malformed).__name__}: {malformed})."
@@ -140,13 +140,13 @@ def _pf01(one: Look) -> list[Finding]:
     )
     nodes, metrics = _value(one.nodes), answers["metrics"]
     needed_by = [title(hpa) for hpa in of_kind(one.asked.objects, "HorizontalPodAutoscaler")]
-    status, items = (metrics.status, 0) if isinstance(metrics, ApiProblem) else (200, len(metrics))
+    status, items = (metrics.status, 0) if isinstance(metrics, ApiError) else (200, len(metrics))
     found = (
         preflight_nodes.check_clock(cluster.clock_skew)
         + preflight_nodes.check_nodes(nodes, _value(answers["version"]))
         + preflight_nodes.check_metrics(needed_by, status, items)
     )
-    if isinstance(one.pods, ApiProblem) and one.pods.status == 403:
+    if isinstance(one.pods, ApiError) and one.pods.status == 403:
         message = f"Room for new pods was not looked at: {one.pods.message}."
         return [*found, Finding("PF-01", "skipped", message, {}, "Let the deployer list pods.")]
     return found + capacity.check(one.asked.objects, nodes, _value(one.pods), cluster.namespace, cluster.node_scale_up_seconds)
@@ -156,7 +156,7 @@ def _pf02(one: Look) -> list[Finding]:
     asked = one.asked
     nodes = [node["metadata"]["name"] for node in _value(one.nodes)]
     answers = one.each({node: partial(one.cluster.get, f"/api/v1/nodes/{node}/proxy/stats/summary") for node in nodes})
-    silent = {node: answer for node, answer in answers.items() if isinstance(answer, ApiProblem)}
+    silent = {node: answer for node, answer in answers.items() if isinstance(answer, ApiError)}
     summaries = {node: answer for node, answer in answers.items() if node not in silent}
     found = preflight_nodes.check_disk(summaries, asked.disk_free_bytes, asked.inodes_free_percent) if summaries else []
     mounted = claims_mounted(_own_pods(one), asked.now)
@@ -166,7 +166,7 @@ def _pf02(one: Look) -> list[Finding]:
 
 def _own_pods(one: Look) -> list[Mapping[str, Any]]:
     """Of the namespace, also for a deployer who may list no others; none where these are hidden too, which PF-05 says."""
-    if not isinstance(one.pods, ApiProblem):
+    if not isinstance(one.pods, ApiError):
         return [pod for pod in one.pods if pod["metadata"]["namespace"] == one.cluster.namespace]
     own = _answer(partial(one.cluster.list, one.cluster.namespaced("pods"), fieldSelector=_LIVING))
     return own if isinstance(own, list) else []
@@ -185,7 +185,7 @@ def _pf03(one: Look) -> list[Finding]:
             continue
         try:
             path, body = one.kinds.trial(obj, stand_in=not one.namespace_exists)
-        except Problem as unserved:
+        except OperatorError as unserved:
             refused.append(dry_run.Refused(title(obj), obj, unserved))
             continue
         trials[number] = partial(cluster.patch_apply, path, body, asked.field_manager, asked.force_conflicts, dry_run=True)
@@ -194,11 +194,11 @@ def _pf03(one: Look) -> list[Finding]:
             pods[number] = partial(cluster.create, where, dry_run.pod_of(workload), dryRun="All", fieldValidation="Strict")
     tried = one.each(trials)
     for number, answer in tried.items():
-        if isinstance(answer, ApiProblem):
+        if isinstance(answer, ApiError):
             refused.append(dry_run.Refused(title(asked.objects[number]), asked.objects[number], answer))
             pods.pop(number, None)
     for number, answer in one.each(pods).items():
-        if isinstance(answer, ApiProblem):
+        if isinstance(answer, ApiError):
             what, slower = f"Pods of {title(asked.objects[number])}", dry_run.replaced_one_by_one(tried[number], answer)
             refused.append(dry_run.Refused(what, asked.objects[number], answer, slower))
     return dry_run.check(asked.objects, refused, cluster.namespace, one.namespace_exists, later)
@@ -210,7 +210,7 @@ def _pf04(one: Look) -> list[Finding]:
     targets = references.unanswered(wanted, known)
     paths = {target: f"{one.cluster.namespaced(references.PLURALS[target[0]])}/{target[1]}" for target in targets}
     answers = one.each({target: partial(one.cluster.find, path) for target, path in paths.items()})
-    unreadable = {target: answer.message for target, answer in answers.items() if isinstance(answer, ApiProblem)}
+    unreadable = {target: answer.message for target, answer in answers.items() if isinstance(answer, ApiError)}
     there: dict[references.Target, Any] = {**known}
     for target, answer in answers.items():
         if target not in unreadable and answer is not None:

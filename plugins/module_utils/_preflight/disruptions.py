@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._checks import not_looked_at
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._finding import Finding
 from .._kube.objects import at, may_go_first, title
 from .._kube.workloads import labels_match, of_kind
@@ -17,9 +17,9 @@ Objects = Sequence[Mapping[str, Any]]
 _HOSTNAME = "kubernetes.io/hostname"
 
 
-def check_budgets(live: Objects | ApiProblem) -> list[Finding]:
+def check_budgets(live: Objects | ApiError) -> list[Finding]:
     """A warn for each budget of the namespace that allows no pod to go now, whoever made it and for whatever reason."""
-    if isinstance(live, ApiProblem):
+    if isinstance(live, ApiError):
         return [not_looked_at("PF-07", live)]
     return [_blocked(budget) for budget in live if at(budget, "status.expectedPods") and at(budget, "status.disruptionsAllowed") == 0]
 
@@ -33,9 +33,9 @@ def _blocked(budget: Mapping[str, Any]) -> Finding:
     return Finding("PF-07", "warn", message, {"object": f"PodDisruptionBudget {name}", **status}, step)
 
 
-def check_side_by_side(objects: Objects, nodes: Objects | ApiProblem) -> list[Finding]:
+def check_side_by_side(objects: Objects, nodes: Objects | ApiError) -> list[Finding]:
     """A fail for each Deployment whose rollout wants one pod more than there are nodes that may hold one each."""
-    if isinstance(nodes, ApiProblem):
+    if isinstance(nodes, ApiError):
         return [not_looked_at("PF-07", nodes)] if any(map(_alone_on_its_node, of_kind(objects, "Deployment"))) else []
     return list(_cannot_coexist(objects, len([node for node in nodes if not at(node, "spec.unschedulable")])))
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._errors import ApiProblem, Problem
+from .._errors import ApiError, OperatorError
 from .._finding import Finding
 from .._kube.kinds import STAND_IN
 from .._kube.objects import at, may_go_first, title
@@ -30,7 +30,7 @@ def pod_of(workload: Workload) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": name, "labels": labels}, "spec": spec}
 
 
-def replaced_one_by_one(live: Mapping[str, Any], problem: ApiProblem) -> bool:
+def replaced_one_by_one(live: Mapping[str, Any], problem: ApiError) -> bool:
     """Whether a quota that is used up only makes the rollout slower: an old pod may end first, and gives its share back.
 
     live: the object as the dry run answered it, with the status of what is there.
@@ -43,14 +43,14 @@ def replaced_one_by_one(live: Mapping[str, Any], problem: ApiProblem) -> bool:
 
 @dataclass(frozen=True)
 class Refused:
-    """what: what was tried, of which object. said: the server's answer, a Problem where it does not serve the kind at all.
+    """what: what was tried, of which object. said: the server's answer, an OperatorError where it does not serve the kind at all.
 
     slower: whether it is a quota by which the rollout only takes longer.
     """
 
     what: str
     obj: Mapping[str, Any]
-    said: ApiProblem | Problem
+    said: ApiError | OperatorError
     slower: bool = False
 
 
@@ -74,7 +74,7 @@ def check(
 def _finding(refused: Refused) -> Finding:
     what, obj, problem = refused.what, refused.obj, refused.said
     evidence: dict[str, Any] = {"object": title(obj), "apiVersion": obj["apiVersion"]}
-    if isinstance(problem, Problem):
+    if isinstance(problem, OperatorError):
         return Finding("PF-03", "fail", problem.message, evidence, problem.next_step)
     said = f"{problem.message.rstrip('.')}."
     evidence |= {"http_status": problem.status, "reason": problem.reason, "causes": list(problem.causes)}

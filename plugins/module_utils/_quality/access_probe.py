@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._checks import not_looked_at
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._finding import Finding
 from .._kube.client import Cluster
 from .._module import Context
@@ -37,7 +37,7 @@ def look(context: Context) -> list[Finding]:
     for row, one in looks:
         try:
             found.append(one())
-        except ApiProblem as problem:
+        except ApiError as problem:
             found.append(not_looked_at(row, problem))
     return found
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from .._errors import WorkTreeError
 from .._finding import Finding, Verdict
 from . import dependencies
 from . import load as quality_load
@@ -41,7 +42,7 @@ class Asked:
 def look(asked: Asked, now: datetime) -> list[Finding]:
     try:
         tree = quality_tree.read_tree(asked.checkout)
-    except quality_tree.NoTree as why:
+    except WorkTreeError as why:
         next_step = "Deploy from a clone, or set quality_checkout to one."
         missing = Finding("QG-01", "skipped", f"Commit, tests and review: {why}", {"checkout": str(asked.checkout)}, next_step)
         there = [name for name in asked.lock_files if (asked.checkout / name).is_file()]  # an installed collection has no locks

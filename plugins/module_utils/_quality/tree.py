@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from .._errors import WorkTreeError
 from .._finding import Finding, Verdict
 from .reports import JUnit
 
@@ -27,18 +28,14 @@ class Tree:
     trailers: Sequence[str]
 
 
-class NoTree(Exception):
-    """There is no git work tree to look at; the message says why."""
-
-
 def read_tree(folder: Path) -> Tree:
     def git(*arguments: str) -> str:
         try:
             result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
         except OSError as error:
-            raise NoTree(f"git cannot be run: {error}") from error
+            raise WorkTreeError(f"git cannot be run: {error}") from error
         if result.returncode:
-            raise NoTree(f"{folder} is no git work tree: {result.stderr.strip()}")
+            raise WorkTreeError(f"{folder} is no git work tree: {result.stderr.strip()}")
         return result.stdout
 
     commit, seconds, *trailers = git("log", "-1", "--format=%H%n%ct%n%(trailers:only,unfold)").splitlines()

@@ -14,7 +14,7 @@ from collections.abc import Hashable, Mapping
 from types import TracebackType
 from typing import Any
 
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._kube.client import Cluster
 from .._kube.discovery import in_parallel
 
@@ -25,12 +25,12 @@ Source = tuple[str, Mapping[str, Any]]  # path of the collection, query of the L
 
 
 class Mirror:
-    """``with Mirror(cluster, {name: source}) as mirror``. ApiProblem: one of them can never be listed (no right, no such kind)."""
+    """``with Mirror(cluster, {name: source}) as mirror``. ApiError: one of them can never be listed (no right, no such kind)."""
 
     def __init__(self, cluster: Cluster, sources: Mapping[Hashable, Source]) -> None:
         self.cluster, self.sources = cluster.impatient(), dict(sources)
         self._objects: dict[Hashable, dict[str, dict[str, Any]]] = {name: {} for name in self.sources}
-        self._problems: dict[Hashable, ApiProblem] = {}
+        self._problems: dict[Hashable, ApiError] = {}
         self._changed, self._ended = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._to_follow: list[tuple[Hashable, str]] = []  # with the version to go on from
@@ -49,7 +49,7 @@ class Mirror:
             return list(self._objects[name].values())
 
     @property
-    def problem(self) -> ApiProblem | None:
+    def problem(self) -> ApiError | None:
         """Why the copy is not up to date now; None if it is."""
         with self._lock:
             return next(iter(self._problems.values()), None)
@@ -65,7 +65,7 @@ class Mirror:
     def _first(self, name: Hashable) -> str:
         try:
             return self._list(name)
-        except ApiProblem as problem:
+        except ApiError as problem:
             if not problem.transient:
                 raise
             self._problems[name] = problem
@@ -84,7 +84,7 @@ class Mirror:
         while not self._ended.is_set():
             try:
                 version = self._watch(name, version or self._list(name))
-            except ApiProblem as problem:
+            except ApiError as problem:
                 version = ""
                 if problem.status != 410:  # Gone: the server has forgotten that version, and a new list will do
                     with self._lock:
@@ -100,7 +100,7 @@ class Mirror:
                 break
             found = event["object"]
             if event["type"] == "ERROR":
-                raise ApiProblem(int(found.get("code") or 0), str(found.get("reason", "")), str(found.get("message", "")))
+                raise ApiError(int(found.get("code") or 0), str(found.get("reason", "")), str(found.get("message", "")))
             version = found["metadata"]["resourceVersion"]
             if event["type"] != "BOOKMARK":
                 with self._lock:

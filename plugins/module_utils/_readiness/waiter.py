@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._finding import Finding
 from .._kube.client import Cluster
 from .._kube.discovery import Kinds
@@ -200,7 +200,7 @@ class Watch:
             return []
         try:
             text = self.cluster.logs(state.pod, state.container, tailLines=_LOG_LINES, previous=state.restarted)
-        except ApiProblem:
+        except ApiError:
             return []  # there is none: the container never ran
         return text.splitlines()
 

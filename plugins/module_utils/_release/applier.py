@@ -6,19 +6,19 @@ from __future__ import annotations
 
 import base64
 import secrets
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import not_
 from typing import Any
 
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._finding import Finding
 from .._kube import discovery
 from .._kube import objects as kube_objects
 from .._kube.client import Cluster
-from .._kube.kinds import defined
+from .._kube.kinds import Kind, defined
 from .._kube.objects import Object
-from .._poll import moments
+from .._poll import CLOCK, CONTROLLER_SECONDS, Clock, poll
 from .._product import PART_OF, SELECTOR
 from .._progress import Progress
 from . import desired, record
@@ -43,7 +43,7 @@ class Applier:
     progress: Progress
     owned: Mapping[str, str] = field(default_factory=dict)
     live: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
-    sleep: Callable[[float], None] = time.sleep
+    clock: Clock = CLOCK
 
     def __post_init__(self) -> None:
         self.kinds = discovery.Kinds(self.cluster)
@@ -66,7 +66,7 @@ class Applier:
         for obj, answer in zip(candidates, answers, strict=True):
             if answer is None:
                 changes.append(Change("create", obj))
-            elif isinstance(answer, ApiProblem):
+            elif isinstance(answer, ApiError):
                 findings.append(release_plan.refusal(obj, answer))
             elif change := release_plan.change_of(obj, live.get(kube_objects.key(obj)), answer, self.field_manager):
                 changes.append(change)
@@ -82,14 +82,14 @@ class Applier:
             kube_objects.title(obj): kube_objects.ownership(self.live.get(kube_objects.key(obj)), self.field_manager) for obj in objects
         }
 
-    def _try(self, obj: Object, stand_in: bool) -> dict[str, Any] | ApiProblem | None:
+    def _try(self, obj: Object, stand_in: bool) -> dict[str, Any] | ApiError | None:
         """The server's answer to a dry run; None where nobody can try it yet, because its kind comes with this set."""
         if self.kinds.is_coming(obj):
             return None
         path, body = self.kinds.trial(obj, stand_in=stand_in)
         try:
             return self.cluster.patch_apply(path, body, self.field_manager, self.force, dry_run=True)
-        except ApiProblem as problem:
+        except ApiError as problem:
             return problem
 
     def prepare(self, changes: Sequence[Change], values: Mapping[str, Mapping[str, str]]) -> list[Finding]:
@@ -129,23 +129,26 @@ class Applier:
     def _not_served(self, wave: Sequence[Object]) -> list[Finding]:
         """RO-01 where the server does not serve the kinds that a wave defines within seconds: later waves have objects of them."""
         coming = defined(wave)
-        for _ in moments(self.sleep):
+
+        def missing_kinds() -> set[Kind]:
             self.kinds.learn({version for version, _ in coming}, again=True)
-            if not (missing := set(coming) - set(self.kinds.known)):
-                return []
-            self.progress.say("Applying", detail=f"waiting until {', '.join(kind for _, kind in sorted(missing))} is served")
+            if missing := set(coming) - set(self.kinds.known):
+                self.progress.say("Applying", detail=f"waiting until {', '.join(kind for _, kind in sorted(missing))} is served")
+            return missing
+
+        missing = poll(missing_kinds, CONTROLLER_SECONDS, until=not_, clock=self.clock)
         return [release_plan.not_established(self.cluster.get(self.kinds.path(one))) for one in wave if missing & set(defined([one]))]
 
     def _apply_wave(self, wave: Sequence[Object]) -> list[Finding]:
         answers = discovery.in_parallel(self._apply_one, wave)
         return [release_plan.refusal(obj, answer) for obj, answer in zip(wave, answers, strict=True) if answer is not None]
 
-    def _apply_one(self, obj: Object) -> ApiProblem | None:
+    def _apply_one(self, obj: Object) -> ApiError | None:
         """Its fields were validated by the dry run, which the server need not do twice, unless nobody could try it."""
         strict = (obj["apiVersion"], obj["kind"]) in self.kinds.coming
         try:
             live = self.cluster.patch_apply(self.kinds.path(obj), obj, self.field_manager, self.force, strict=strict)
-        except ApiProblem as problem:
+        except ApiError as problem:
             return problem
         self.live[kube_objects.key(obj)] = live
         return None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .._errors import Problem
+from .._errors import OperatorError
 from .._finding import Finding
 from .._kube import managed_fields, objects
 from .._kube.objects import Object, title
@@ -30,7 +30,7 @@ def look(context: Context) -> list[Finding]:
     cluster, manager = context.cluster, context.params["field_manager"]
     release = record.newest(release_applier.read_releases(cluster))
     if release is None:
-        raise Problem(f"Namespace {cluster.namespace} has no recorded release.", "Deploy first: ansible-playbook deploy.yml.")
+        raise OperatorError(f"Namespace {cluster.namespace} has no recorded release.", "Deploy first: ansible-playbook deploy.yml.")
     context.progress.say("Drift", detail=f"{len(release.objects)} objects of release {release.number}")
     applier = release_applier.Applier(cluster, manager, True, context.progress, release.owned)
     changes, refused = applier.plan(release.objects, (), prune=False)

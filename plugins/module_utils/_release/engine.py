@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _atomic_file
-from .._errors import Problem
+from .._errors import OperatorError
 from .._finding import Finding, good
 from .._kube import objects as kube_objects
 from .._kube.objects import Object
@@ -42,7 +42,7 @@ class Engine:
         self.current = record.newest(self.releases)
         owned = self.current.owned if self.current else {}
         self.applier = applier.Applier(
-            self.cluster, params["field_manager"], params["force_conflicts"], self.context.progress, owned, sleep=self.context.sleep
+            self.cluster, params["field_manager"], params["force_conflicts"], self.context.progress, owned, clock=self.context.clock
         )
         self.run = params["run"] or (Path(params["journal"]).parent.name if params["journal"] else "")
 
@@ -68,7 +68,7 @@ class Engine:
         try:
             found = saved_plan.compare(path, saved_plan.read(Path(path).read_text(encoding="utf-8")), plan)
         except (OSError, ValueError) as error:
-            raise Problem(f"release_saved_plan is {path}: {error}.", "Give the plan.json that a run with --check left.") from error
+            raise OperatorError(f"release_saved_plan is {path}: {error}.", "Give the plan.json that a run with --check left.") from error
         return [found] if found.verdict == "fail" else []
 
     def present(self) -> Outcome:
@@ -102,7 +102,7 @@ class Engine:
         target = record.to_put_back(self.releases, number, self._only_run())
         if target is None:
             return Outcome(findings=[self._nothing_to_put_back(number)])
-        started = self.context.monotonic()
+        started = self.context.clock.monotonic()
         changes, refused = self._plan(target.objects, prune=True, secrets={})
         kept, findings = release_plan.cannot_go_back(refused)
         if findings or self.context.check_mode:
@@ -116,7 +116,7 @@ class Engine:
         if not findings:
             self._try_again(target.objects, never_good=True)
             findings = self._wait(target.objects)
-        seconds = round(self.context.monotonic() - started, 1)
+        seconds = round(self.context.clock.monotonic() - started, 1)
         if good(findings):
             if withdrawn and withdrawn.number != target.number:
                 self._write(replace(withdrawn, status="withdrawn"))
@@ -128,15 +128,15 @@ class Engine:
         params = self.context.params
         for number, obj in enumerate(params["objects"]):
             if not (obj.get("apiVersion") and obj.get("kind") and (obj.get("metadata") or {}).get("name")):
-                raise Problem(
+                raise OperatorError(
                     f"objects[{number}] has no apiVersion, kind or metadata.name.", "Pass what the hsc.jit.manifests lookup returns."
                 )
             if obj["kind"] == "Secret":
-                raise Problem(f"objects[{number}] is a Secret: its values would stand in plans and records.", "Pass them as secrets.")
+                raise OperatorError(f"objects[{number}] is a Secret: its values would stand in plans and records.", "Pass them as secrets.")
         chosen = [obj for obj in params["objects"] if not params["components"] or desired.component(obj) in params["components"]]
         if not chosen:
             there = sorted({desired.component(obj) for obj in params["objects"]})
-            raise Problem(
+            raise OperatorError(
                 f"components {params['components']} choose no object.", f"objects has the components {', '.join(there) or '(none)'}."
             )
         return chosen
@@ -159,11 +159,11 @@ class Engine:
 
     def _try_again(self, objects: Sequence[Object], *, never_good: bool) -> None:
         now = self.context.now() - timedelta(seconds=self.cluster.clock_skew)
-        Stuck(self.cluster, self.applier.live, now, self.context.sleep, never_good).try_again(objects)
+        Stuck(self.cluster, self.applier.live, now, self.context.clock, never_good).try_again(objects)
 
     def _wait(self, objects: Sequence[Object]) -> list[Finding]:
         context = self.context
-        watch = Watch(self.cluster, self.applier.kinds, context.progress, context.monotonic, before=self.before)
+        watch = Watch(self.cluster, self.applier.kinds, context.progress, context.clock.monotonic, before=self.before)
         return watch.wait(kube_objects.without_scaled_replicas(objects), context.params["wait_seconds"])
 
     def _record_for(self, objects: Sequence[Object], changes: Sequence[Change]) -> Release:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from .._errors import ManifestError
 from .._kube.objects import config_maps, pod_template
 from .._product import CONFIG, PART_OF, WAVE
 
@@ -20,30 +21,26 @@ CLUSTER_WIDE = frozenset(
 )
 
 
-class ManifestProblem(ValueError):
-    """A template's result is no object that can be applied; the message names file and field."""
-
-
 def parse(text: str, source: str) -> dict[str, Any] | None:
     """The object in a rendered template; None if it rendered to nothing (an object that this environment does not have)."""
     try:
         documents = [document for document in yaml.load_all(text, Loader=_LOADER) if document is not None]
     except yaml.YAMLError as error:
-        raise ManifestProblem(f"{source}: the rendered text is no YAML: {' '.join(str(error).split())}") from error
+        raise ManifestError(f"{source}: the rendered text is no YAML: {' '.join(str(error).split())}") from error
     if not documents:
         return None
     if len(documents) > 1:
-        raise ManifestProblem(f"{source}: {len(documents)} objects; write one object per file.")
+        raise ManifestError(f"{source}: {len(documents)} objects; write one object per file.")
     obj: dict[str, Any] = documents[0]
     for field in ("apiVersion", "kind", "metadata"):
         if not isinstance(obj, dict) or not obj.get(field):
-            raise ManifestProblem(f"{source}: field {field} is missing.")
+            raise ManifestError(f"{source}: field {field} is missing.")
     if not isinstance(obj["metadata"], dict) or not obj["metadata"].get("name"):
-        raise ManifestProblem(f"{source}: field metadata.name is missing.")
+        raise ManifestError(f"{source}: field metadata.name is missing.")
     if obj["kind"] == "Secret":
-        raise ManifestProblem(f"{source}: its values would stand in plans and records; give them as release_secret_values (kind: Secret).")
+        raise ManifestError(f"{source}: its values would stand in plans and records; give them as release_secret_values (kind: Secret).")
     for field in _empty_fields(obj, ""):
-        raise ManifestProblem(f"{source}: field {field} has no value; set the variable behind it, or leave the field out.")
+        raise ManifestError(f"{source}: field {field} has no value; set the variable behind it, or leave the field out.")
     return obj
 
 
@@ -92,7 +89,7 @@ def complete(objects: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, An
     for source, obj in objects:
         name = (obj["kind"], obj["metadata"]["name"])
         if name in sources:
-            raise ManifestProblem(f"{source}: field metadata.name: {' '.join(name)} is also in {sources[name]}.")
+            raise ManifestError(f"{source}: field metadata.name: {' '.join(name)} is also in {sources[name]}.")
         sources[name] = source
     configs = {obj["metadata"]["name"]: obj.get("data") for _, obj in objects if obj["kind"] == "ConfigMap"}
     for _, obj in objects:

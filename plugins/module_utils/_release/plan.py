@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._finding import Finding
 from .._kube import objects as kube_objects
 from .._kube.objects import NEVER_PRUNED, Object, pod_template, title
@@ -61,7 +61,7 @@ def pruned(live: Sequence[Object], wanted: Sequence[Object]) -> list[Change]:
     return [Change("delete", obj) for obj in sorted(found, key=title)]
 
 
-def refusal(obj: Object, problem: ApiProblem) -> Finding:
+def refusal(obj: Object, problem: ApiError) -> Finding:
     """RO-01 for an object that the server does not take."""
     verdict, next_step = refusals.judged(obj, problem)
     evidence = {"object": title(obj), "http_status": problem.status, "reason": problem.reason, "causes": list(problem.causes)}

@@ -7,18 +7,18 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._kube.objects import Object
 
 _MAY_NOT = re.compile(r"cannot (patch|create) resource")  # the authorizer's words; an admission rule uses others
 
 
-def lacks_right(problem: ApiProblem) -> bool:
+def lacks_right(problem: ApiError) -> bool:
     """Whether the deployer may not even ask, rather than that what it asks for is forbidden."""
     return problem.status == 403 and bool(_MAY_NOT.search(problem.message))
 
 
-def judged(obj: Object, problem: ApiProblem) -> tuple[Literal["fail", "error"], str]:
+def judged(obj: Object, problem: ApiError) -> tuple[Literal["fail", "error"], str]:
     """(verdict, next step); error: the server did not say whether it would take the object."""
     message, named = problem.message, f"{obj['kind'].lower()} {obj['metadata']['name']}"
     if namespace := obj["metadata"].get("namespace"):

@@ -7,14 +7,14 @@ Pods of a bad revision that a StatefulSet waits for, pods in back-off, and owner
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from .._kube.client import Cluster
 from .._kube.objects import Object, by_owner, holds, is_ready, key, owner_kinds, status_of
-from .._poll import moments
+from .._poll import CONTROLLER_SECONDS, Clock, poll
 from .._product import SELECTOR
 from .._readiness.controllers import held_back, observed
 from .._readiness.events import PULLS, WARNINGS, Events
@@ -34,7 +34,7 @@ class Stuck:
     cluster: Cluster
     live: Mapping[tuple[str, str, str], Object]
     now: datetime
-    sleep: Callable[[float], None]
+    clock: Clock
     never_good: bool
 
     def try_again(self, objects: Sequence[Object]) -> None:
@@ -61,13 +61,14 @@ class Stuck:
         """It once its controller has seen its newest template: before, its status names the revision that is to go. Empty if never."""
         if observed(stateful_set):
             return stateful_set
-        for _ in moments(self.sleep):
-            found = self.cluster.find(f"{self._path('statefulsets')}/{stateful_set['metadata']['name']}")
-            if found is None:
-                break
-            if observed(found):
-                return found
-        return {"spec": {}}
+        path = f"{self._path('statefulsets')}/{stateful_set['metadata']['name']}"
+        gone: Object = {"spec": {}}
+
+        def attempt() -> Object | None:
+            found = self.cluster.find(path)
+            return gone if found is None else found if observed(found) else None
+
+        return poll(attempt, CONTROLLER_SECONDS, clock=self.clock) or gone
 
     def _backed_off(self, pods: Sequence[Object]) -> Iterator[Object]:
         """That failed and wait for up to five minutes until they are tried again."""

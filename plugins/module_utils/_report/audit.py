@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import _journal
 from .._backup.snapshot import file_sha256
+from .._errors import JournalError
 from .._finding import Finding
 
 WRITTEN = "evidence"  # the kind of entry that says what the report wrote
@@ -27,7 +28,7 @@ def check(journal: Path) -> list[Finding]:
         return [Finding("OP-07", "error", f"There is no journal {journal}.", {"journal": str(journal)}, step)]
     try:
         entries = list(_journal.read(journal))
-    except _journal.BrokenChain as problem:
+    except JournalError as problem:
         return [Finding("OP-07", "fail", str(problem), {"journal": str(journal)}, _STEP)]
     files = dict(_files(entries, journal.parent))
     found = [finding for path, wanted in files.items() if (finding := _changed(path, wanted))]

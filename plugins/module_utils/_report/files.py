@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _atomic_file, _journal
+from .._errors import JournalError
 from . import html as report_html
 from . import junit
 from . import text as report_text
@@ -24,7 +25,7 @@ def read_journal(path: Path) -> tuple[list[dict[str, Any]], str]:
     try:
         for entry in _journal.read(path):
             entries.append(entry)  # one by one: what is sound before a broken line is still shown
-    except _journal.BrokenChain as problem:
+    except JournalError as problem:
         text = path.read_bytes()
         killed = not text.endswith(b"\n") and len(entries) == text.count(b"\n")  # half a last line is what a killed writer leaves
         return entries, "" if killed else str(problem)

@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from operator import not_
 from pathlib import Path
 
 from .._backup.postgres import LOCAL, PSQL
-from .._backup.redis import BackupProblem, checked
+from .._backup.redis import checked
+from .._errors import BackupError
 from .._kube.client import Cluster
+from .._poll import CLOCK, Clock, poll
 
 NEW, OLD = "hsc_restore", "hsc_replaced"
-_ATTEMPTS = 10
+_SESSIONS_SECONDS = 5.0  # sessions end a moment after they were terminated
 _DROP = "DROP DATABASE IF EXISTS {0} WITH (FORCE);\n"
 _CREATE = """
 SELECT format('CREATE DATABASE {0} TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L',
@@ -34,16 +36,19 @@ def load(cluster: Cluster, pod: str, container: str, source: Path) -> None:
     checked(cluster.exec(pod, container, command, stdin=source), f"{pod}: pg_restore")
 
 
-def swap(cluster: Cluster, pod: str, container: str, sleep: Callable[[float], None]) -> None:
+def swap(cluster: Cluster, pod: str, container: str, clock: Clock = CLOCK) -> None:
     """``NEW`` is the live database from here on, and the one that was is ``OLD``: both or neither."""
     _sql(cluster, pod, container, _DROP.format(OLD))
-    for _ in range(_ATTEMPTS):  # sessions end a moment after they are told to
+
+    def error_of_swap() -> BackupError | None:
         try:
-            return _sql(cluster, pod, container, _SWAP)
-        except BackupProblem as error:
-            problem = error
-            sleep(0.5)
-    raise problem
+            _sql(cluster, pod, container, _SWAP)
+        except BackupError as error:
+            return error
+        return None
+
+    if error := poll(error_of_swap, _SESSIONS_SECONDS, until=not_, every=0.5, clock=clock):
+        raise error
 
 
 def clean_up(cluster: Cluster, pod: str, container: str) -> None:

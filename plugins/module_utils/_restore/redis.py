@@ -8,13 +8,14 @@ append-only file (Redis 7 and later: a directory with a manifest), which takes t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from operator import not_
 from pathlib import Path
 
-from .._backup.redis import BackupProblem, checked, copy_in, settings
-from .._errors import ApiProblem
+from .._backup.redis import checked, copy_in, settings
+from .._errors import ApiError, BackupError
 from .._kube.client import Cluster
-from .._kube.objects import is_ready
+from .._kube.objects import Object, is_ready
+from .._poll import CLOCK, Clock, poll
 
 _NEW, _OLD = "hsc-restore", "hsc-replaced"
 _START_SECONDS = 180.0
@@ -25,7 +26,7 @@ def prepare(cluster: Cluster, pod: str, container: str, source: Path) -> dict[st
     """Lay the new data beside the old, and check it as Redis will read it. The server goes on as it is. Answers its settings."""
     found = settings(cluster, pod, container, *_NAMES)
     if missing := set(_NAMES) - found.keys():
-        raise BackupProblem(f"{pod}: this Redis has no {', '.join(sorted(missing))}; restoring needs Redis 7 or later.")
+        raise BackupError(f"{pod}: this Redis has no {', '.join(sorted(missing))}; restoring needs Redis 7 or later.")
     new = f"{found['dir']}/{_NEW}"
     base, manifest = f"{found['appendfilename']}.1.base.rdb", f"{found['appendfilename']}.manifest"
     _run(cluster, pod, container, "rm", "-rf", new)
@@ -54,29 +55,30 @@ def swap(cluster: Cluster, pod: str, container: str, before: dict[str, str]) -> 
         _run(cluster, pod, container, "mv", f"{folder}/{_NEW}/{before['appendfilename']}.1.base.rdb", f"{folder}/{before['dbfilename']}")
 
 
-def restart(cluster: Cluster, pod: str, container: str, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
+def restart(cluster: Cluster, pod: str, container: str, clock: Clock = CLOCK) -> None:
     """A new pod in the place of this one; until it has loaded its data and is ready."""
     path = cluster.namespaced("pods") + f"/{pod}"
     before = cluster.get(path)["metadata"]["uid"]
     cluster.delete(path)
-    deadline, said = monotonic() + _START_SECONDS, "it did not come back"
-    while monotonic() < deadline:
-        sleep(0.5)
+
+    def obstacle() -> str:
         found = cluster.find(path)
-        if found is None or found["metadata"]["uid"] == before:
-            continue
-        if not is_ready(found):
-            said = "its new pod did not become ready"
-            continue
-        try:
-            answer = cluster.exec(pod, container, ["redis-cli", "INFO", "persistence"])
-        except (ApiProblem, TimeoutError) as error:
-            said = str(error)
-            continue
-        if answer.returncode == 0 and b"loading:0" in answer.stdout:
-            return
-        said = "it still loads its data"
-    raise BackupProblem(f"{pod}: {said} within {_START_SECONDS:.0f} s. Look at `kubectl logs {pod}`.")
+        replaced = found is not None and found["metadata"]["uid"] != before
+        return _obstacle(cluster, found, container) if found and replaced else "no new pod was created"
+
+    if reason := poll(obstacle, _START_SECONDS, until=not_, every=0.5, clock=clock):
+        raise BackupError(f"{pod}: {reason}, {_START_SECONDS:.0f} s after its restart.", f"kubectl logs {pod}")
+
+
+def _obstacle(cluster: Cluster, pod: Object, container: str) -> str:
+    """Why the server in the pod does not serve its data yet; empty if it does."""
+    if not is_ready(pod):
+        return "its new pod is not ready"
+    try:
+        answer = cluster.exec(pod["metadata"]["name"], container, ["redis-cli", "INFO", "persistence"])
+    except (ApiError, TimeoutError) as error:
+        return str(error)
+    return "" if answer.returncode == 0 and b"loading:0" in answer.stdout else "it still loads its data"
 
 
 def clean_up(cluster: Cluster, pod: str, container: str, before: dict[str, str]) -> None:

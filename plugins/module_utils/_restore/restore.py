@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from operator import not_
 from typing import Any
 
 from .._backup import postgres, redis
 from .._backup.backup import FAILURES, Backup
-from .._backup.redis import BackupProblem
 from .._backup.scratch import TITLES, Scratch
 from .._backup.snapshot import Artefact, Snapshot, damage, differences
-from .._errors import ApiProblem
+from .._errors import ApiError, BackupError, explain
 from .._finding import Finding
 from .._kube.client import Cluster
-from .._poll import moments
+from .._poll import poll
 from .._product import PART_OF
 from . import postgres as restore_postgres
 from . import redis as restore_redis
@@ -99,7 +99,7 @@ class Restore:
     def __post_init__(self) -> None:
         one = self.backup
         self.cluster, self.progress = one.cluster, one.progress
-        self.writers = Writers(one.cluster, one.progress, one.monotonic, one.sleep)
+        self.writers = Writers(one.cluster, one.progress, one.clock)
         self.state = read_state(one.cluster) or State(self.snapshot.id, replicas=self.writers.replicas())
         self.facts: dict[str, Any] = {}
 
@@ -117,7 +117,7 @@ class Restore:
 
     def carry_out(self) -> Finding:
         """BK-05. Before anything was replaced a failure brings the workloads back; afterwards they stay stopped."""
-        started = self.backup.monotonic()
+        started = self.backup.clock.monotonic()
         begun = self.state
         finished = begun.step == "starting" and begun.snapshot == self.snapshot.id
         touched = begun.step != "stopping"
@@ -130,7 +130,7 @@ class Restore:
         except FAILURES as error:
             return self._failed(error)
         write_state(self.cluster, None)
-        seconds = round(self.backup.monotonic() - started, 1)
+        seconds = round(self.backup.clock.monotonic() - started, 1)
         names = " and ".join(TITLES[artefact.kind] for artefact in self.snapshot.artefacts)
         message = f"{names} hold what snapshot {self.snapshot.id} holds, compared; all workloads are back and /ready answers ({seconds} s)."
         evidence = {**asdict(self.state), "created": self.snapshot.created, "facts": self.facts, "seconds": seconds}
@@ -145,8 +145,8 @@ class Restore:
         one = self.backup
         if self.state.step == "replacing" and "redis" in self.pods:
             # A run that was killed may have told the live server to keep nothing; what counts is what it does when it starts.
-            restore_redis.restart(self.cluster, self.pods["redis"], "redis", one.monotonic, one.sleep)
-        scratch = Scratch(self.cluster, self.progress, one.images, one.monotonic, one.sleep, _SOURCE)
+            restore_redis.restart(self.cluster, self.pods["redis"], "redis", one.clock)
+        scratch = Scratch(self.cluster, self.progress, one.images, one.clock, _SOURCE)
         with ExitStack() as stack:
             plain, servers = {}, {}
             for artefact in self.snapshot.artefacts:
@@ -172,7 +172,7 @@ class Restore:
             self._compare(kind, expected, expected, loaded)
 
             def swap_postgres() -> None:
-                restore_postgres.swap(self.cluster, pod, kind, one.sleep)
+                restore_postgres.swap(self.cluster, pod, kind, one.clock)
                 self._compare(kind, expected, expected, postgres.facts(self.cluster, pod, kind))
                 restore_postgres.clean_up(self.cluster, pod, kind)
 
@@ -181,7 +181,7 @@ class Restore:
 
         def swap_redis() -> None:
             restore_redis.swap(self.cluster, pod, kind, settings)
-            restore_redis.restart(self.cluster, pod, kind, one.monotonic, one.sleep)
+            restore_redis.restart(self.cluster, pod, kind, one.clock)
             before = redis.facts(self.cluster, server, "scratch", scratch=True)
             live = redis.facts(self.cluster, pod, kind)
             # keys that expire meanwhile expire in the scratch server too
@@ -192,35 +192,37 @@ class Restore:
 
     def _compare(self, kind: str, before: Mapping[str, Any], after: Mapping[str, Any], live: dict[str, Any]) -> None:
         if found := differences(before, after, live):
-            raise BackupProblem(f"{TITLES[kind]} is not what the snapshot holds: {'; '.join(found[:5])}")
+            raise BackupError(f"{TITLES[kind]} is not what the snapshot holds: {'; '.join(found[:5])}")
         self.facts[kind] = live
 
     def _bring_back(self) -> None:
         for pod in self.backup.cache_pods():
             restore_redis.flush(self.cluster, pod, "redis")
         if failed := self.writers.start(self.state.replicas, self.wait_seconds):
-            raise BackupProblem("; ".join(failed))
+            raise BackupError("; ".join(failed))
         if not self.state.replicas.get("hsc-jit-backend"):
             return
         path = f"{self.cluster.namespaced('services')}/hsc-jit-backend:http/proxy/ready"
-        said = ""
-        for _ in moments(self.backup.sleep, _READY_SECONDS, every=0.5):
+
+        def error_of_ready() -> str:
             try:
                 self.cluster.request("GET", path)
-                return
-            except ApiProblem as problem:
-                said = problem.message
-        raise BackupProblem(f"/ready does not answer 200 for {_READY_SECONDS:.0f} s: {said}")
+            except ApiError as error:
+                return error.message
+            return ""
+
+        if error := poll(error_of_ready, _READY_SECONDS, until=not_, every=0.5, clock=self.backup.clock):
+            raise BackupError(f"/ready does not answer 200 for {_READY_SECONDS:.0f} s: {error}")
 
     def _failed(self, error: Exception) -> Finding:
         evidence = {**asdict(self.state), "facts": self.facts}
         again = f"-e restore_snapshot={self.snapshot.id}"
         if self.state.step == "stopping":
-            return Finding("BK-05", "fail", f"Nothing was replaced: {error}", evidence, self._undone())
+            return Finding("BK-05", "fail", f"Nothing was replaced: {explain(error)}", evidence, self._undone())
         if self.state.step == "starting":
-            message = f"The data of snapshot {self.snapshot.id} is restored, but the product is not back: {error}"
+            message = f"The data of snapshot {self.snapshot.id} is restored, but the product is not back: {explain(error)}"
             return Finding("BK-05", "fail", message, evidence, f"Correct the cause and run again with {again}: it goes on from here.")
-        message = f"The data stores may hold data of both: {error}. What writes is stopped, on purpose."
+        message = f"The data stores may hold data of both: {explain(error)}. What writes is stopped, on purpose."
         step = f"Run again with {again}; or, for what was there before, with -e restore_snapshot={self.state.safety}."
         return Finding("BK-05", "fail", message, evidence, step)
 
@@ -233,4 +235,4 @@ class Restore:
                 return "All workloads are back. Correct the cause and run again."
             return f"The workloads are not back yet ({'; '.join(failed)}): correct that, then run again."
         except FAILURES as problem:
-            return f"The workloads may still be stopped ({problem}): run again when that is corrected; it brings them back."
+            return f"The workloads may still be stopped ({explain(problem)}): run again when that is corrected; it brings them back."

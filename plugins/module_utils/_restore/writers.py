@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import not_
 
-from .._backup.redis import BackupProblem
+from .._errors import BackupError
 from .._finding import good
 from .._kube.client import Cluster
 from .._kube.discovery import Kinds
+from .._poll import Clock, poll
 from .._product import SELECTOR
 from .._progress import Progress
 from .._readiness.waiter import Watch
@@ -22,12 +24,11 @@ _STOP_SECONDS = 180.0  # the longest grace of a pod is 60 s
 
 @dataclass
 class Writers:
-    """Deployments of the namespace of ``cluster``. monotonic and sleep are arguments so that tests need no time."""
+    """Deployments of the namespace of ``cluster``."""
 
     cluster: Cluster
     progress: Progress
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], None]
+    clock: Clock
 
     def replicas(self) -> dict[str, int]:
         """{Deployment: pods that are wanted now} of the writers that exist."""
@@ -40,16 +41,18 @@ class Writers:
         return sorted(job["metadata"]["name"] for job in jobs if (job.get("status") or {}).get("active"))
 
     def stop(self) -> None:
-        """No pod of a writer is left. An autoscaler lets a workload of zero pods alone. BackupProblem: one did not end."""
+        """No pod of a writer is left. An autoscaler lets a workload of zero pods alone. BackupError: one did not end."""
         for name, count in self.replicas().items():
             if count:
                 self._scale(name, 0)
-        deadline = self.monotonic() + _STOP_SECONDS
-        while left := self._pods():
-            if self.monotonic() > deadline:
-                raise BackupProblem(f"These pods did not end within {_STOP_SECONDS:.0f} s: {', '.join(left)}.")
-            self.progress.say("Stopping what writes", detail=f"{len(left)} pods left")
-            self.sleep(0.5)
+
+        def running() -> list[str]:
+            if left := self._pods():
+                self.progress.say("Stopping the writers", detail=f"{len(left)} pods left")
+            return left
+
+        if left := poll(running, _STOP_SECONDS, until=not_, every=0.5, clock=self.clock):
+            raise BackupError(f"These pods did not end within {_STOP_SECONDS:.0f} s: {', '.join(left)}.")
 
     def start(self, replicas: Mapping[str, int], seconds: float) -> list[str]:
         """As many pods as before, all ready (for the backend: /ready answers). Answers why they are not; a fault that healed is none."""
@@ -57,7 +60,7 @@ class Writers:
         for name, count in there.items():
             self._scale(name, count)
         objects = [{"apiVersion": "apps/v1", "kind": "Deployment", **self.cluster.get(self._path(name))} for name in there]
-        watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.monotonic)
+        watch = Watch(self.cluster, Kinds(self.cluster), self.progress, self.clock.monotonic)
         findings = watch.wait(objects, seconds) if objects else []
         for name in there:
             self._let_go(name)

@@ -16,11 +16,11 @@ from typing import Any
 
 from .._finding import VERDICTS
 from .._images.recipes import RECIPES
+from .._kube.quantities import parse_quantity
 from .values import (  # fmt: skip
     Check,
     address,
     boolean,
-    bytes_of,
     cron,
     each,
     matching,
@@ -209,7 +209,7 @@ def _together(given: Mapping[str, Any]) -> Iterator[str]:
     retention, storage = given.get("rollout_metrics_retention"), given.get("release_storage")
     if retention and storage:
         size = _SIZE.fullmatch(retention["size"])
-        if size and int(size[1]) * _SIZES[size[2]] > 0.9 * bytes_of(storage["prometheus"]):
+        if size and int(size[1]) * _SIZES[size[2]] > 0.9 * parse_quantity(storage["prometheus"]):
             yield (
                 f"rollout_metrics_retention.size is {retention['size']}, and the volume, release_storage.prometheus, is "
                 f"{storage['prometheus']}: Prometheus needs a tenth of it for itself."

@@ -10,10 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-Check = Callable[[Any], str]  # "" if nothing is wrong
+from .._kube.quantities import parse_quantity
 
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T)?")
-_UNITS = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+Check = Callable[[Any], str]  # "" if nothing is wrong
 
 
 def nearest(name: str, known: Collection[str]) -> str:
@@ -55,10 +54,18 @@ def matching(pattern: re.Pattern[str], example: str) -> Check:
 
 
 def quantity(value: Any) -> str:
-    if isinstance(value, str) and _QUANTITY.fullmatch(value) and bytes_of(value) >= 2**20:
+    if isinstance(value, str) and _bytes(value) >= 2**20:
         return ""
     near = re.sub(r"(?i)^(\d+(?:\.\d+)?)\s*([kmgt])i?b?$", lambda found: f"{found[1]}{found[2].upper()}i", str(value).strip())
-    return f"write a size with its unit, as {near if _QUANTITY.fullmatch(near) and near != str(value) else '10Gi'}"
+    return f"write a size with its unit, as {near if _bytes(near) and near != str(value) else '10Gi'}"
+
+
+def _bytes(text: str) -> float:
+    """0 if it is not a quantity."""
+    try:
+        return parse_quantity(text)
+    except ValueError:
+        return 0.0
 
 
 def address(value: Any) -> str:
@@ -89,8 +96,3 @@ def texts(example: str, *names: str) -> Check:
         return "" if strings and {*value} <= {*(names or value)} else f"write it as {example}"
 
     return check
-
-
-def bytes_of(value: str) -> float:
-    found = _QUANTITY.fullmatch(value)
-    return float(found[1]) * _UNITS[found[2] or ""] if found else 0.0

@@ -16,11 +16,12 @@ import select
 import shutil
 import signal
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from .._errors import BrowserError, BrowserStartError
+from .._poll import CLOCK, Clock, poll
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -43,14 +44,6 @@ _CHROMIUM_READS, _CHROMIUM_WRITES = 3, 4  # the descriptors that --remote-debugg
 _STARTS = 2
 
 
-class BrowserProblem(Exception):
-    """Chromium died, refused a command or did not answer in time."""
-
-
-class NotStarted(BrowserProblem):
-    """Chromium does not come up on this machine, which says nothing of any page."""
-
-
 def find(names: tuple[str, ...] = NAMES) -> str | None:
     """Path of an installed Chromium or Chrome."""
     return next((path for path in map(shutil.which, names) if path), None)
@@ -69,21 +62,21 @@ class Browser:
         width: int = 1280,
         height: int = 800,
         start_seconds: float = 20.0,
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = CLOCK,
     ) -> None:
         self.problems: list[str] = []
-        self._program, self._size, self._start_seconds, self._monotonic = program, f"{width},{height}", start_seconds, monotonic
+        self._program, self._size, self._start_seconds, self._clock = program, f"{width},{height}", start_seconds, clock
 
     def __enter__(self) -> Browser:
-        problem: BrowserProblem | None = None
+        problem: BrowserError | None = None
         for _ in range(_STARTS):
             try:
                 self._start()
-            except BrowserProblem as one:
+            except BrowserError as one:
                 problem = one
             else:
                 return self
-        raise NotStarted(f"{self._program} was tried {_STARTS} times: {problem}") from problem
+        raise BrowserStartError(f"{self._program} was tried {_STARTS} times: {problem}") from problem
 
     def _start(self) -> None:
         self._number, self._rest, self._loaded, self._session = 0, b"", False, ""
@@ -115,7 +108,7 @@ class Browser:
             return os.posix_spawn(argv[0], argv, environment, file_actions=actions, setpgroup=0)
         except OSError as error:
             self._clear()
-            raise BrowserProblem(f"it cannot be carried out: {error.strerror}") from error
+            raise BrowserError(f"it cannot be carried out: {error.strerror}") from error
         finally:
             for descriptor in (theirs_in, theirs_out, log):
                 os.close(descriptor)
@@ -128,9 +121,8 @@ class Browser:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process, signal.SIGKILL)
             os.waitpid(self._process, 0)
-            for _turn in range(40):  # its children die a moment later, and would still write into the profile
-                os.killpg(self._process, 0)
-                time.sleep(0.05)
+            # Its children end a moment later, and would still write into the profile. killpg raises once none is left.
+            poll(lambda: os.killpg(self._process, 0), 2.0, every=0.05, clock=self._clock)
         self._clear()
 
     def _clear(self) -> None:
@@ -142,10 +134,10 @@ class Browser:
         """Load a page and wait for its load event."""
         self.problems.clear()
         self._loaded = False
-        deadline = self._monotonic() + timeout
+        deadline = self._clock.monotonic() + timeout
         error = self._call("Page.navigate", {"url": url}, timeout).get("errorText")
         if error:
-            raise BrowserProblem(f"{url} does not load: {error}")
+            raise BrowserError(f"{url} does not load: {error}")
         while not self._loaded:
             self._receive(deadline, f"{url} to load")
 
@@ -153,23 +145,20 @@ class Browser:
         """A JavaScript expression's JSON value."""
         answer = self._call("Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True})
         if "exceptionDetails" in answer:
-            raise BrowserProblem(f"{expression[:80]}: {_exception(answer['exceptionDetails'])}")
+            raise BrowserError(f"{expression[:80]}: {_exception(answer['exceptionDetails'])}")
         return answer["result"].get("value")
 
     def type(self, selector: str, text: str) -> None:
         """Put the cursor into a field and press one key after the other, as a person does."""
         if not self.evaluate(f"(field => field ? (field.focus(), true) : false)(document.querySelector({json.dumps(selector)}))"):
-            raise BrowserProblem(f"the page has no {selector}")
+            raise BrowserError(f"the page has no {selector}")
         for letter in text:
             self._call("Input.dispatchKeyEvent", {"type": "keyDown", "text": letter, "key": letter})
             self._call("Input.dispatchKeyEvent", {"type": "keyUp", "key": letter})
 
-    def wait_for(self, expression: str, timeout: float, *, every: float = 0.05, sleep: Callable[[float], object] = time.sleep) -> Any:
+    def wait_for(self, expression: str, timeout: float, *, every: float = 0.05) -> Any:
         """The expression's value as soon as it is truthy; its last value when the time is over."""
-        deadline = self._monotonic() + timeout
-        while not (value := self.evaluate(expression)) and self._monotonic() < deadline:
-            sleep(every)
-        return value
+        return poll(lambda: self.evaluate(expression), timeout, every=every, clock=self._clock)
 
     def screenshot(self, path: Path) -> None:
         """A PNG of what is visible."""
@@ -187,24 +176,24 @@ class Browser:
         try:
             os.write(self._to, json.dumps(message).encode() + b"\0")
         except OSError as error:
-            raise BrowserProblem(f"Chromium ended: {self._last_words()}") from error
-        deadline = self._monotonic() + timeout
+            raise BrowserError(f"Chromium ended: {self._last_words()}") from error
+        deadline = self._clock.monotonic() + timeout
         while True:
             answer = self._receive(deadline, method)
             if answer.get("id") == self._number:
                 if "error" in answer:
-                    raise BrowserProblem(f"{method}: {answer['error'].get('message')}")
+                    raise BrowserError(f"{method}: {answer['error'].get('message')}")
                 return answer["result"]
 
     def _receive(self, deadline: float, waiting_for: str) -> dict[str, Any]:
         """The next message; events are noted on the way."""
         while b"\0" not in self._rest:
-            ready, _, _ = select.select([self._from], [], [], max(0.0, deadline - self._monotonic()))
+            ready, _, _ = select.select([self._from], [], [], max(0.0, deadline - self._clock.monotonic()))
             if not ready:
-                raise BrowserProblem(f"Chromium did not answer in time: waited for {waiting_for}; its log: {self._last_words()}")
+                raise BrowserError(f"Chromium did not answer in time: waited for {waiting_for}; its log: {self._last_words()}")
             block = os.read(self._from, 1 << 20)
             if not block:
-                raise BrowserProblem(f"Chromium ended: {self._last_words()}")
+                raise BrowserError(f"Chromium ended: {self._last_words()}")
             self._rest += block
         line, _, self._rest = self._rest.partition(b"\0")
         message: dict[str, Any] = json.loads(line)

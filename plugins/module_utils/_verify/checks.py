@@ -8,7 +8,7 @@ the logs, which hold what the load brought up. To add a row: a function ``(Look)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from .._checks import not_looked_at
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._finding import Finding, worst
 from .._kube.client import Cluster
 from .._module import Context
+from .._poll import Clock, poll
 from . import browser as verify_browser
 from . import logs, network, page, tasks
 from . import monitoring as verify_monitoring
@@ -109,22 +110,24 @@ def _row(row: str, check: Callable[[Look], list[Finding]], one: Look) -> list[Fi
     """A row that may not look says so; the others are reported all the same."""
     try:
         return check(one)
-    except ApiProblem as problem:
+    except ApiError as problem:
         return [not_looked_at(row, problem)]
 
 
 def check_door(one: Look) -> list[Finding]:
     """VF-01: /health and /ready answer 200; waits while the door warms up."""
     context, url = one.context, one.asked.url
-    door, started = Door(url, one.asked.ca_file), context.monotonic()
-    while True:
-        answers = {path: _get(door, path, context.monotonic) for path in ("/health", "/ready")}
-        waited = context.monotonic() - started
-        bad = {path: answer for path, answer in answers.items() if answer["status"] != 200}
-        if not bad or waited >= one.asked.ready_timeout:
-            break
-        context.progress.say(f"Door {url}", detail=", ".join(f"{path} {answer['said']}" for path, answer in bad.items()))
-        context.sleep(0.5)
+    door, started = Door(url, one.asked.ca_file), context.clock.monotonic()
+
+    def ask() -> dict[str, dict[str, Any]]:
+        answers = {path: _get(door, path, context.clock) for path in ("/health", "/ready")}
+        if bad := _not_200(answers):
+            context.progress.say(f"Door {url}", detail=", ".join(f"{path} {answer['said']}" for path, answer in bad.items()))
+        return answers
+
+    answers = poll(ask, one.asked.ready_timeout, until=lambda found: not _not_200(found), every=0.5, clock=context.clock)
+    bad = _not_200(answers)
+    waited = context.clock.monotonic() - started
     door.close()
     evidence = {"url": url, "waited_seconds": round(waited, 2), **{path.strip("/"): answer for path, answer in answers.items()}}
     if bad:
@@ -135,14 +138,18 @@ def check_door(one: Look) -> list[Finding]:
     return [Finding("VF-01", "pass", f"Door {url}: {times}.", evidence)]
 
 
-def _get(door: Door, path: str, monotonic: Callable[[], float]) -> dict[str, Any]:
-    started = monotonic()
+def _not_200(answers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {path: answer for path, answer in answers.items() if answer["status"] != 200}
+
+
+def _get(door: Door, path: str, clock: Clock) -> dict[str, Any]:
+    started = clock.monotonic()
     try:
         status, body = door.get(path)
         said = f"HTTP {status} {logs.redact(body[:200].decode('utf-8', 'replace'))}".strip()
     except (OSError, HTTPException) as error:
         status, said = 0, f"{type(error).__name__}: {error}"
-    return {"status": status, "milliseconds": round((monotonic() - started) * 1000, 1), "said": said}
+    return {"status": status, "milliseconds": round((clock.monotonic() - started) * 1000, 1), "said": said}
 
 
 def check_page(one: Look) -> list[Finding]:
@@ -186,7 +193,7 @@ def _log(cluster: Cluster, pod: str, container: str, begin: datetime, previous: 
     stamp = begin.isoformat(timespec="seconds").replace("+00:00", "Z")
     try:
         return cluster.logs(pod, container, sinceTime=stamp, timestamps=True, limitBytes=_LOG_BYTES, previous=previous)
-    except ApiProblem as problem:
+    except ApiError as problem:
         if problem.status in (400, 404):
             return ""
         raise

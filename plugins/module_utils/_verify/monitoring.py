@@ -11,10 +11,11 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode
 
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._finding import Finding
 from .._kube.client import Cluster
 from .._module import Context
+from .._poll import poll
 from . import prometheus as verify_prometheus
 from .load_generator import Door
 from .prometheus import Question
@@ -60,18 +61,20 @@ def check_monitoring(context: Context, asked: Monitoring) -> list[Finding]:
     if not found:
         step = "Deploy the release's monitoring: kubectl get configmap hsc-jit-dashboards"
         return [Finding("VF-06", "fail", f"Namespace {context.cluster.namespace} has no dashboard.", {}, step)]
-    started = context.monotonic()
-    while True:
-        try:
-            seen = _look(context, asked, found)
-        except ValueError as problem:
-            return [Finding("VF-06", "fail", str(problem), {}, "Correct roles/rollout/templates/50-monitoring/dashboards.yml.j2.")]
-        waited = context.monotonic() - started
-        if not seen.waiting_for or waited >= asked.timeout_seconds:
-            break
-        more = ", ..." if seen.waiting_for[3:] else ""
-        context.progress.say("Prometheus", detail=f"waiting for {', '.join(seen.waiting_for[:3])}{more}")
-        context.sleep(_POLL_SECONDS)
+    started = context.clock.monotonic()
+
+    def look() -> _Seen:
+        seen = _look(context, asked, found)
+        if seen.waiting_for:
+            more = ", ..." if seen.waiting_for[3:] else ""
+            context.progress.say("Prometheus", detail=f"waiting for {', '.join(seen.waiting_for[:3])}{more}")
+        return seen
+
+    try:
+        seen = poll(look, asked.timeout_seconds, until=lambda one: not one.waiting_for, every=_POLL_SECONDS, clock=context.clock)
+    except ValueError as problem:
+        return [Finding("VF-06", "fail", str(problem), {}, "Correct roles/rollout/templates/50-monitoring/dashboards.yml.j2.")]
+    waited = context.clock.monotonic() - started
     judged = [*verify_prometheus.judge(seen.targets, asked.jobs, waited), *verify_prometheus.judge_rules(seen.rules)]
     return judged if seen.silent is None else [*judged, *verify_prometheus.judge_answers(seen.questions, seen.silent, waited)]
 
@@ -96,12 +99,12 @@ def dashboards(cluster: Cluster) -> Mapping[str, str]:
 
 
 def ask(context: Context, prometheus: Prometheus, what: str, **query: str) -> dict[str, Any]:
-    """One answer of Prometheus' API, errors of a query included. ApiProblem: it cannot be reached."""
+    """One answer of Prometheus' API, errors of a query included. ApiError: it cannot be reached."""
     if not prometheus.url:
         service = f"{context.cluster.namespaced('services')}/hsc-jit-prometheus:9090/proxy/api/v1/{what}"
         try:
             return dict(context.cluster.get(service, **query))
-        except ApiProblem as problem:
+        except ApiError as problem:
             if problem.status in (400, 422) and what == "query":  # how Prometheus refuses a query
                 return {"status": "error", "error": problem.message}
             raise
@@ -110,7 +113,7 @@ def ask(context: Context, prometheus: Prometheus, what: str, **query: str) -> di
         _, body = door.get(f"/api/v1/{what}?{urlencode(query)}")
         return dict(json.loads(body))
     except (OSError, HTTPException, ValueError) as error:
-        raise ApiProblem(0, "Unreachable", f"Prometheus {prometheus.url}: {error}") from error
+        raise ApiError(0, "Unreachable", f"Prometheus {prometheus.url}: {error}") from error
     finally:
         door.close()
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._finding import Finding
 from .._kube.client import Cluster
 from .tasks import ready_pods
@@ -38,8 +38,8 @@ def check_network(cluster: Cluster, pods: list[dict[str, Any]], app: str) -> lis
     try:
         result = cluster.exec(pod, container, ["python", "-c", KNOCK, ALLOWED, FORBIDDEN], timeout_seconds=20)
         answers = json.loads(result.stdout)
-    except (ApiProblem, TimeoutError, ValueError) as problem:
-        if isinstance(problem, ApiProblem) and problem.status == 403:
+    except (ApiError, TimeoutError, ValueError) as problem:
+        if isinstance(problem, ApiError) and problem.status == 403:
             raise
         return [Finding("VF-07", "error", f"Not tried from {pod}: {problem}", {"pod": pod}, "Verify again.")]
     return [judge(pod, answers)]

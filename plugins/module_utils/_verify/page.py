@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .._errors import BrowserError, BrowserStartError
 from .._finding import Finding
-from .browser import Browser, BrowserProblem, NotStarted
+from .browser import Browser
 from .logs import redact
 
 SEARCH, RESULTS = "#search", "#results [data-product-id]"
@@ -42,10 +43,10 @@ def check_page(program: str | None, url: str, query: str, expected: str, screens
             if screenshot:
                 browser.screenshot(screenshot)
             problems = list(browser.problems)
-    except NotStarted as problem:
+    except BrowserStartError as problem:
         step = f"Find out why: {program} --headless=new --no-sandbox --dump-dom about:blank; then verify again: playbooks/verify.yml"
         return Finding("VF-02", "skipped", f"Page not looked at, only the WebSocket was tried: {redact(str(problem))}", {"url": url}, step)
-    except (BrowserProblem, OSError) as problem:
+    except (BrowserError, OSError) as problem:
         return Finding("VF-02", "fail", f"Page {url}: {redact(str(problem))}", {"url": url}, _STEP.format(url=url))
     evidence: dict[str, Any] = {
         "url": url,

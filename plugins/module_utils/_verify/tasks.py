@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .._errors import ApiProblem
+from .._errors import ApiError
 from .._finding import Finding
 from .._kube.client import Cluster
 from .._kube.objects import is_ready
@@ -46,9 +46,9 @@ def check_tasks(cluster: Cluster, pods: list[dict[str, Any]], app: str, queues: 
     try:
         inspected = cluster.exec(pod, container, INSPECT, timeout_seconds=30)
         lengths = cluster.exec(pod, container, ["python", "-c", LENGTHS % json.dumps(queues)], timeout_seconds=15)
-    except (ApiProblem, TimeoutError) as problem:
+    except (ApiError, TimeoutError) as problem:
         message = f"Pod {pod}: celery inspect could not be run: {problem or type(problem).__name__}"
-        forbidden = isinstance(problem, ApiProblem) and problem.status == 403
+        forbidden = isinstance(problem, ApiError) and problem.status == 403
         step = "Give the deployer the right to create pods/exec." if forbidden else f"kubectl describe pod {pod}; then verify again."
         return [Finding("VF-05", "error", message, {"pod": pod}, step)]
     active = parse_inspect(inspected.stdout)

@@ -3,6 +3,7 @@ import threading
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils import _journal
+from ansible_collections.hsc.jit.plugins.module_utils._errors import JournalError
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_one_changed_byte_is_found_and_its_line_named(path):
         if good[position : position + 1] == b"\n":
             continue
         path.write_bytes(good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :])
-        with pytest.raises(_journal.BrokenChain, match=r"line [1-5]"):
+        with pytest.raises(JournalError, match=r"line [1-5]"):
             _journal.verify(path)
 
 
@@ -40,7 +41,7 @@ def test_one_changed_byte_is_found_and_its_line_named(path):
 def test_a_missing_or_moved_line_is_found(path, damage):
     write(path, 3)
     path.write_bytes(b"".join(damage(path.read_bytes().splitlines(keepends=True))))
-    with pytest.raises(_journal.BrokenChain):
+    with pytest.raises(JournalError):
         _journal.verify(path)
 
 

@@ -4,6 +4,7 @@ import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._backup import backup as backup_module
 from ansible_collections.hsc.jit.plugins.module_utils._backup import postgres, redis
 from ansible_collections.hsc.jit.plugins.module_utils._backup.snapshot import Snapshot
+from ansible_collections.hsc.jit.plugins.module_utils._errors import BackupError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ExecResult
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 
@@ -53,7 +54,7 @@ def test_postgresql_is_counted_at_the_moment_of_the_dump(tmp_path):
     ],
 )
 def test_a_dump_that_is_none_is_refused(tmp_path, result, sent, said):
-    with pytest.raises(redis.BackupProblem, match=said):
+    with pytest.raises(BackupError, match=said):
         postgres.dump(Pods({"psql": result}, sent), "pod", "postgres", tmp_path / "dump")
 
 
@@ -83,7 +84,7 @@ def test_a_redis_dump_is_what_was_transferred_without_the_mark_at_its_end(tmp_pa
     said = ExecResult(0, b"", "Transfer finished with success after 10 bytes\n")
     pods = Pods({**REDIS, "redis-cli --rdb": said}, b"REDIS00101" + tail)
     if not whole:
-        with pytest.raises(redis.BackupProblem, match="sent 49 bytes"):
+        with pytest.raises(BackupError, match="sent 49 bytes"):
             redis.dump(pods, "pod", "redis", tmp_path / "rdb")
         return
     redis.dump(pods, "pod", "redis", tmp_path / "rdb")

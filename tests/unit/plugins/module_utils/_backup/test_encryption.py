@@ -2,8 +2,8 @@
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._backup.encryption import Seal, nameless
-from ansible_collections.hsc.jit.plugins.module_utils._backup.redis import BackupProblem
 from ansible_collections.hsc.jit.plugins.module_utils._backup.snapshot import Artefact, file_sha256
+from ansible_collections.hsc.jit.plugins.module_utils._errors import BackupError
 from pyrage import x25519
 
 CONTENT = b"REDIS0010 and all the keys" * 100
@@ -35,9 +35,9 @@ def test_the_run_itself_proves_without_the_identity_and_later_only_the_identity_
         assert plain.stat().st_size == len(CONTENT)
     with Seal([], file).opened(artefact) as plain:
         assert plain.read_bytes() == CONTENT
-    with pytest.raises(BackupProblem, match="does not open"), Seal([public]).opened(artefact):
+    with pytest.raises(BackupError, match="does not open"), Seal([public]).opened(artefact):
         pass
-    with pytest.raises(BackupProblem, match="no identity"), Seal().opened(artefact):
+    with pytest.raises(BackupError, match="no identity"), Seal().opened(artefact):
         pass
     assert CONTENT[:20] not in (tmp_path / "redis.rdb.age").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["identity.txt", "redis.rdb.age"]
@@ -46,7 +46,7 @@ def test_the_run_itself_proves_without_the_identity_and_later_only_the_identity_
 def test_an_identity_that_is_not_the_recipients_proves_nothing(tmp_path, identity):
     other = str(x25519.Identity.generate().to_public())
     seal = Seal([other], identity[1])
-    with pytest.raises(BackupProblem, match=r"identity\.txt"), seal.opened(sealed(seal, tmp_path)):
+    with pytest.raises(BackupError, match=r"identity\.txt"), seal.opened(sealed(seal, tmp_path)):
         pass
 
 
@@ -56,7 +56,7 @@ def test_a_changed_file_does_not_open(tmp_path, identity, change):
     artefact = sealed(seal, tmp_path)
     path = tmp_path / "redis.rdb.age"
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(BackupProblem), seal.opened(artefact):
+    with pytest.raises(BackupError), seal.opened(artefact):
         pass
 
 

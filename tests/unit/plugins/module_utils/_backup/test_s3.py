@@ -6,8 +6,8 @@ import logging
 import boto3
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._backup import s3
-from ansible_collections.hsc.jit.plugins.module_utils._backup.redis import BackupProblem
 from ansible_collections.hsc.jit.plugins.module_utils._backup.snapshot import Artefact, Snapshot, file_sha256
+from ansible_collections.hsc.jit.plugins.module_utils._errors import BackupError
 from moto.server import ThreadedMotoServer
 
 KEYS = {"access-key": "the-access-key", "secret-key": "the-very-secret-key"}
@@ -116,7 +116,7 @@ def test_a_copy_that_arrives_changed_fails_and_nothing_old_goes(offsite, tmp_pat
 def test_a_damaged_copy_is_not_fetched(offsite, tmp_path):
     offsite.push(taken(tmp_path / "here", "20261124T1"))
     offsite.client.put_object(Bucket=offsite.bucket, Key="one/of/many/20261124T1/redis.rdb.age", Body=b"x" * 500)
-    with pytest.raises(BackupProblem, match="SHA-256 differs"):
+    with pytest.raises(BackupError, match="SHA-256 differs"):
         s3.choose(offsite, tmp_path / "there", "newest")
     assert list((tmp_path / "there").iterdir()) == []
 

@@ -6,7 +6,8 @@ import time
 
 from ansible_collections.hsc.jit.plugins.module_utils._canary import traffic
 from ansible_collections.hsc.jit.plugins.module_utils._canary.traffic import Asker, Comparison
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
+from ansible_collections.hsc.jit.plugins.module_utils._poll import CLOCK
 
 METRICS = """# HELP http_requests_total HTTP requests answered
 http_requests_total{endpoint="/api/search",method="GET",status="200"} 90.0
@@ -76,7 +77,7 @@ class Pods:
 
 def compare(pods, seconds=0.5, rate=100):
     said = []
-    asker = Asker(pods, "/x?q=1", 8000, lambda: (["canary-1"], ["stable-1"]), time.monotonic, time.sleep, said.append)
+    asker = Asker(pods, "/x?q=1", 8000, lambda: (["canary-1"], ["stable-1"]), CLOCK, said.append)
     return asker.compare(seconds, rate)
 
 
@@ -90,11 +91,11 @@ def test_pairs_go_out_at_the_rate_and_both_are_asked():
 
 def test_an_error_ends_it_as_soon_as_it_is_sure():
     began = time.monotonic()
-    seen = compare(Pods(ApiProblem(503, "", "down")), seconds=30)
+    seen = compare(Pods(ApiError(503, "", "down")), seconds=30)
     assert seen.worse
     assert time.monotonic() - began < 5
 
 
 def test_a_pod_that_has_gone_is_nobodys_fault():
-    seen = compare(Pods(ApiProblem(404, "NotFound", "gone")))
+    seen = compare(Pods(ApiError(404, "NotFound", "gone")))
     assert (seen.canary.asked, seen.why, seen.enough) == (0, "", False)

@@ -5,9 +5,10 @@ from email.utils import format_datetime
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._kube import client
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster, connect
+from fake_clock import FakeClock
 from written_kubeconfig import written_kubeconfig
 
 
@@ -28,7 +29,7 @@ class Pool:
 
 
 def cluster(*answers):
-    return Cluster("https://k:6443", "hsc-jit", Pool(*answers), lambda: {"Authorization": "Bearer t"})
+    return Cluster("https://k:6443", "hsc-jit", Pool(*answers), lambda: {"Authorization": "Bearer t"}, clock=FakeClock())
 
 
 def test_apply_is_server_side_strict_and_names_its_manager():
@@ -51,24 +52,15 @@ def test_items_of_a_list_get_their_kind_back():
 
 def test_a_refusal_keeps_the_servers_words():
     status = {"reason": "Invalid", "message": "spec.replicas: must be 0 or more", "details": {"causes": [{"field": "spec.replicas"}]}}
-    with pytest.raises(ApiProblem) as caught:
+    with pytest.raises(ApiError) as caught:
         cluster((422, status)).create("/api/v1/x", {})
     assert caught.value.reason == "Invalid" and caught.value.causes == [{"field": "spec.replicas"}] and not caught.value.transient
 
 
 def test_no_connection_is_one_sentence_and_transient():
-    with pytest.raises(ApiProblem, match="https://k:6443 does not answer") as caught:
+    with pytest.raises(ApiError, match="https://k:6443 does not answer") as caught:
         cluster(ConnectionRefusedError("connection refused")).get("/version")
     assert caught.value.transient
-
-
-@pytest.fixture
-def no_time(monkeypatch):
-    """sleep moves the clock, and nothing else does."""
-    clock = [0.0]
-    monkeypatch.setattr(client.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(client.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
-    return clock
 
 
 GONE = ConnectionRefusedError("connection refused")
@@ -86,42 +78,42 @@ def test_a_first_refusal_asks_whether_the_client_certificate_has_ended(monkeypat
 
 
 def test_where_the_certificate_is_valid_the_servers_word_stays(monkeypatch):
-    with pytest.raises(ApiProblem, match="Unauthorized"):
+    with pytest.raises(ApiError, match="Unauthorized"):
         cluster(UNAUTHORIZED).get("/version")
     monkeypatch.setattr(client.connection, "ended", lambda *_: pytest.fail("what is wrong is not the certificate"))
     down = ConnectionRefusedError("refused")
     target = cluster(down, GONE, (403, {"message": "forbidden"}), UNAUTHORIZED)
     for words in ("does not answer: .*refused", "does not answer", "forbidden", "Unauthorized"):
-        with pytest.raises(ApiProblem, match=words):
+        with pytest.raises(ApiError, match=words):
             target.get("/version")
 
 
-def test_a_server_that_has_answered_is_waited_for_and_that_is_said(no_time):
+def test_a_server_that_has_answered_is_waited_for_and_that_is_said():
     target, said = cluster((200, {}), GONE, GONE, (429, {"message": "too many"}), (200, {"kind": "Pod"})), []
     target.on_wait = said.append
     target.get("/version")
     assert target.get("/x") == {"kind": "Pod"}
     assert said[0].startswith("away for 0 s, at most 30: https://k:6443 does not answer")
-    assert no_time == [3.0]
+    assert [target.clock.now] == [3.0]
 
 
-def test_at_most_for_its_patience_and_never_a_request_that_may_have_been_done(no_time):
+def test_at_most_for_its_patience_and_never_a_request_that_may_have_been_done():
     target = cluster((200, {}), *[GONE] * 40)
     target.get("/version")
-    with pytest.raises(ApiProblem, match="does not answer"):
+    with pytest.raises(ApiError, match="does not answer"):
         target.get("/x")
-    assert no_time == [30.0]
-    with pytest.raises(ApiProblem):
+    assert [target.clock.now] == [30.0]
+    with pytest.raises(ApiError):
         target.create("/x", {})
-    with pytest.raises(ApiProblem):
+    with pytest.raises(ApiError):
         target.impatient().get("/x")
-    assert no_time == [30.0], "neither waited"
+    assert [target.clock.now] == [30.0], "neither waited"
 
 
-def test_a_refusal_is_no_absence(no_time):
+def test_a_refusal_is_no_absence():
     target = cluster((200, {}), (503, {"message": "no endpoints"}))
     target.get("/version")
-    with pytest.raises(ApiProblem, match="no endpoints"):
+    with pytest.raises(ApiError, match="no endpoints"):
         target.get("/x")
 
 

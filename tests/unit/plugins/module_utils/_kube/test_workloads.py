@@ -1,21 +1,12 @@
 from datetime import UTC, datetime
 
-import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._kube.workloads import (
     claims_mounted,
     labels_match,
-    quantity,
     requests,
     size,
     workloads,
 )
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("500m", 0.5), ("2", 2), (3, 3), (None, 0), ("1Gi", 2**30), ("128Mi", 2**27), ("1k", 1000), ("1.5G", 1.5e9)]
-)
-def test_quantities(text, expected):
-    assert quantity(text) == expected
 
 
 def test_sizes_are_for_people():

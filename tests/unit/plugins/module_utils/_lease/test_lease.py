@@ -2,7 +2,7 @@ import copy
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 from ansible_collections.hsc.jit.plugins.module_utils._lease import lease as lease_module
 from ansible_collections.hsc.jit.plugins.module_utils._lease.lease import Holder, Keeper, Slot, standing
@@ -42,13 +42,13 @@ class Leases(Cluster):
     def create(self, path, obj, **query):
         self.before_write()
         if self.stored:
-            raise ApiProblem(409, "AlreadyExists", "leases hsc-jit-deploy already exists")
+            raise ApiError(409, "AlreadyExists", "leases hsc-jit-deploy already exists")
         return self._store(obj)
 
     def replace(self, path, obj, **query):
         self.before_write()
         if obj["metadata"]["resourceVersion"] != str(self.version):
-            raise ApiProblem(409, "Conflict", "the object has been modified")
+            raise ApiError(409, "Conflict", "the object has been modified")
         return self._store(obj)
 
 
@@ -174,7 +174,7 @@ def test_what_changes_again_and_again_is_given_up(keeper, cluster):
         cluster.before_write = always
 
     cluster.before_write = always
-    with pytest.raises(ApiProblem, match="3 times"):
+    with pytest.raises(ApiError, match="3 times"):
         keeper(ANN).give_back()
 
 

@@ -1,6 +1,6 @@
 from types import SimpleNamespace
 
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._lease.renewer import keep
 
 
@@ -41,10 +41,10 @@ def test_it_goes_when_the_lease_is_someone_elses():
 
 
 def test_an_api_server_that_is_away_is_asked_again_each_second():
-    away = ApiProblem(0, "Unreachable", "no answer")
+    away = ApiError(0, "Unreachable", "no answer")
     assert run(Recorder(away, away, True), 7) == (["renew", "renew", "renew", "give_back"], 7)
 
 
 def test_it_ends_quietly_if_nothing_can_be_given_back():
-    recorder = SimpleNamespace(renew=None, give_back=lambda: (_ for _ in ()).throw(ApiProblem(0, "Unreachable", "no answer")))
+    recorder = SimpleNamespace(renew=None, give_back=lambda: (_ for _ in ()).throw(ApiError(0, "Unreachable", "no answer")))
     keep(recorder, lives(1), lambda seconds: None)

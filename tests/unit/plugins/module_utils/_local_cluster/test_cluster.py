@@ -3,6 +3,7 @@
 import secrets
 
 import pytest
+from ansible_collections.hsc.jit.plugins.module_utils import _poll
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster import build, cluster
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster.lock import alone
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster.settings import PROGRAMS, from_options
@@ -79,6 +80,6 @@ def test_a_kubelet_that_came_before_its_containerd_is_started_again(options, mon
     """Its first start ends with "server is not initialized yet"; seen when a killed node with many containers came up from a cold disk."""
     settings, alive, answers = from_options(options), [], iter(["refused", "refused", ""])
     monkeypatch.setattr(cluster.nodes, "ensure_kubelet", lambda node: alive.append(node.name))
-    monkeypatch.setattr(cluster.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(_poll.CLOCK, "sleep", lambda seconds: None)
     cluster._wait("the API server", lambda: next(answers), lambda *words, **more: None, settings.all_nodes())
     assert alive == [node.name for node in settings.all_nodes()] * 2

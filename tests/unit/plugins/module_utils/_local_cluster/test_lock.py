@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._errors import LockHeldError
 from ansible_collections.hsc.jit.plugins.module_utils._local_cluster import lock
 
 HOLD = """
@@ -34,7 +35,7 @@ def other(name, tmp_path):
 
 
 def test_who_comes_second_is_told_who_works(name, other, tmp_path):
-    with pytest.raises(lock.Taken, match=rf"process {other.pid} \(python.* in {tmp_path}$"), lock.alone(name):
+    with pytest.raises(LockHeldError, match=rf"process {other.pid} \(python.* in {tmp_path}$"), lock.alone(name):
         pass
 
 

@@ -4,12 +4,13 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem, Problem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError, OperatorError
 from ansible_collections.hsc.jit.plugins.module_utils._migration.steps import Migration
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._readiness import waiter
 from ansible_collections.hsc.jit.plugins.module_utils._release import record
+from fake_clock import FakeClock
 
 NOW = datetime(2026, 11, 25, 5, tzinfo=UTC)
 WORKLOAD = {
@@ -76,7 +77,7 @@ class Jobs:
         return self.jobs[pod]["log"]
 
 
-CLOCK = [0.0]
+CLOCK = FakeClock()
 
 
 class Listed:
@@ -97,12 +98,12 @@ class Listed:
         return self.cluster.list(self.sources[name][0])
 
     def wait(self, _seconds):
-        CLOCK[0] += 1
+        CLOCK.now += 1
 
 
 @pytest.fixture(autouse=True)
 def no_time(monkeypatch):
-    CLOCK[0] = 0.0
+    CLOCK.now = 0.0
     monkeypatch.setattr(waiter, "Mirror", Listed)
 
 
@@ -114,7 +115,7 @@ def steps(jobs, tmp_path, **params):
     }  # fmt: skip
     context = Context(
         {**defaults, **params}, False, Progress(str(tmp_path / "said")), jobs,
-        lambda: NOW, lambda seconds: CLOCK.__setitem__(0, CLOCK[0] + seconds), lambda: CLOCK[0],
+        lambda: NOW, CLOCK,
     )  # fmt: skip
     return Migration(context)
 
@@ -179,7 +180,7 @@ def test_two_heads_stop_with_their_names(tmp_path):
 
 def test_without_a_proved_snapshot_nothing_is_even_asked(tmp_path):
     jobs = Jobs()
-    with pytest.raises(Problem, match="no migration without a proved backup"):
+    with pytest.raises(OperatorError, match="no migration without a proved backup"):
         steps(jobs, tmp_path, snapshot={}).migrated()
 
 
@@ -209,7 +210,7 @@ def test_a_job_that_takes_too_long_is_ended_before_anything_is_put_back(tmp_path
 
 
 def test_a_lost_api_server_is_no_reason_to_think_that_nothing_was_migrated(tmp_path):
-    outcome = steps(Jobs(plan(), run=ApiProblem(0, "Unreachable", "gone")), tmp_path, accept=["r1"]).migrated()
+    outcome = steps(Jobs(plan(), run=ApiError(0, "Unreachable", "gone")), tmp_path, accept=["r1"]).migrated()
     assert verdicts(outcome)[1] == ("MG-01", "error")
     assert outcome.facts["way_back"]["applied"] is True
 

@@ -1,9 +1,10 @@
 """OP-08 against a cluster in memory: who stays, who is asked to go, and what is said of those that do not."""
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem, Problem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError, OperatorError
 from ansible_collections.hsc.jit.plugins.module_utils._operate.drain import Drain
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from fake_clock import FakeClock
 
 BUDGET = "Cannot evict pod as it would violate the pod's disruption budget."
 
@@ -42,8 +43,7 @@ class FakeCluster:
 
 
 def drain(cluster, node="n1"):
-    clock = [0.0]
-    return Drain(cluster, node, Progress(), lambda: clock[0], lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    return Drain(cluster, node, Progress(), FakeClock())
 
 
 def test_what_can_be_made_elsewhere_goes_and_the_rest_stays():
@@ -58,7 +58,7 @@ def test_what_can_be_made_elsewhere_goes_and_the_rest_stays():
 
 
 def test_a_budget_that_allows_nothing_ends_it_in_bounded_time_and_is_named():
-    held = ApiProblem(429, "TooManyRequests", BUDGET, [{"message": "The disruption budget web needs 2 healthy pods and has 2 currently"}])
+    held = ApiError(429, "TooManyRequests", BUDGET, [{"message": "The disruption budget web needs 2 healthy pods and has 2 currently"}])
     cluster = FakeCluster(pod("web"), pod("other"), held={"web": held})
     finding = drain(cluster).run(10)
     assert finding.verdict == "fail"
@@ -69,20 +69,20 @@ def test_a_budget_that_allows_nothing_ends_it_in_bounded_time_and_is_named():
 
 
 def test_a_pod_that_is_gone_meanwhile_is_no_problem():
-    cluster = FakeCluster(pod("web"), held={"web": ApiProblem(404, "NotFound", "gone")})
+    cluster = FakeCluster(pod("web"), held={"web": ApiError(404, "NotFound", "gone")})
     cluster.impatient = lambda: cluster.pods.clear() or cluster
     assert drain(cluster).run(10).verdict == "pass"
 
 
 def test_a_right_that_is_missing_is_not_taken_for_a_budget():
-    with pytest.raises(ApiProblem, match="cannot create"):
-        drain(FakeCluster(pod("web"), held={"web": ApiProblem(403, "Forbidden", "cannot create resource pods/eviction")})).run(10)
+    with pytest.raises(ApiError, match="cannot create"):
+        drain(FakeCluster(pod("web"), held={"web": ApiError(403, "Forbidden", "cannot create resource pods/eviction")})).run(10)
 
 
 def test_before_anything_is_changed_a_node_that_is_not_there_and_a_pod_that_nobody_would_make_again_are_named():
     cluster = FakeCluster(pod("alone", ""))
-    with pytest.raises(Problem, match="Nobody would make ns/alone again"):
+    with pytest.raises(OperatorError, match="Nobody would make ns/alone again"):
         drain(cluster).pods()
-    with pytest.raises(Problem, match="node is 'n9'"):
+    with pytest.raises(OperatorError, match="node is 'n9'"):
         drain(cluster, "n9").pods()
     assert not cluster.cordoned

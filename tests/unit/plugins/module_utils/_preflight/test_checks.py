@@ -5,7 +5,7 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._images.registry import Answer
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 from ansible_collections.hsc.jit.plugins.module_utils._preflight import checks
@@ -56,7 +56,7 @@ class Server(Cluster):
     def get(self, path, **query):
         with self.lock:
             self.seen.append(("GET", path))
-        answer = self.answers.get(path, ApiProblem(404, "NotFound", f"{path} not found"))
+        answer = self.answers.get(path, ApiError(404, "NotFound", f"{path} not found"))
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -114,31 +114,31 @@ def test_a_healthy_cluster_passes_every_row(server):
 
 def test_all_findings_come_together(server):
     server.answers["/api/v1/namespaces/hsc-jit/secrets/hsc-secrets"] = {"data": {"redis-url": ""}}
-    server.refused = ApiProblem(400, "BadRequest", ".spec.x: field not declared in schema")
+    server.refused = ApiError(400, "BadRequest", ".spec.x: field not declared in schema")
     server.denied = {("deployments", "create")}
     findings = run(server, disk_free_bytes=6 * 10**10)
     assert bad(findings) == [("PF-02", "fail"), ("PF-03", "fail"), ("PF-04", "fail"), ("PF-05", "fail")]
 
 
 def test_a_row_that_may_not_look_is_skipped_and_the_others_are_judged(server):
-    server.answers["/api/v1/nodes"] = ApiProblem(403, "Forbidden", 'cannot list resource "nodes"')
+    server.answers["/api/v1/nodes"] = ApiError(403, "Forbidden", 'cannot list resource "nodes"')
     findings = run(server)
     assert bad(findings) == [("PF-01", "skipped"), ("PF-02", "skipped")]
     assert 'cannot list resource "nodes"' in findings[0].message
 
 
 def test_nodes_are_judged_though_pods_of_others_may_not_be_seen(server):
-    server.answers["/api/v1/pods"] = ApiProblem(403, "Forbidden", 'cannot list resource "pods"')
+    server.answers["/api/v1/pods"] = ApiError(403, "Forbidden", 'cannot list resource "pods"')
     assert [(one.id, one.verdict) for one in run(server) if one.id == "PF-01"] == [("PF-01", "pass"), ("PF-01", "skipped")]
 
 
 def test_a_row_that_could_not_be_carried_out_is_an_error(server):
-    server.answers["/version"] = ApiProblem(500, "InternalError", "etcd is away")
+    server.answers["/version"] = ApiError(500, "InternalError", "etcd is away")
     assert bad(run(server)) == [("PF-01", "error")]
 
 
 def test_an_object_without_its_fields_does_not_hide_what_the_server_says_about_it(server):
-    server.refused = ApiProblem(422, "Invalid", "spec.maxReplicas: Required value")
+    server.refused = ApiError(422, "Invalid", "spec.maxReplicas: Required value")
     server.answers["/apis/autoscaling/v2"] = {
         "resources": [{"name": "horizontalpodautoscalers", "kind": "HorizontalPodAutoscaler", "namespaced": True}]
     }
@@ -147,8 +147,8 @@ def test_an_object_without_its_fields_does_not_hide_what_the_server_says_about_i
 
 
 def test_an_api_server_that_is_away_is_one_message(server):
-    server.answers["/api/v1/namespaces/hsc-jit"] = ApiProblem(0, "Unreachable", "no answer")
-    with pytest.raises(ApiProblem, match="no answer"):
+    server.answers["/api/v1/namespaces/hsc-jit"] = ApiError(0, "Unreachable", "no answer")
+    with pytest.raises(ApiError, match="no answer"):
         run(server)
 
 

@@ -1,7 +1,7 @@
 """PF-07: budgets that allow nothing, and rollouts that can never begin."""
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._preflight.disruptions import check_budgets, check_side_by_side
 
 
@@ -23,7 +23,7 @@ def test_a_budget_that_sick_pods_use_up():
 
 
 def test_budgets_that_may_not_be_read_are_no_pass():
-    assert [one.verdict for one in check_budgets(ApiProblem(403, "Forbidden", "cannot list"))] == ["skipped"]
+    assert [one.verdict for one in check_budgets(ApiError(403, "Forbidden", "cannot list"))] == ["skipped"]
 
 
 def deployment(replicas=1, key="kubernetes.io/hostname", app="web", **strategy):
@@ -50,8 +50,8 @@ ONE_FIRST = {"rollingUpdate": {"maxUnavailable": 1}}
         (deployment(app="other"), [NODE], []),
         (deployment(key="zone"), [NODE], []),
         (deployment(0), [NODE], []),
-        (deployment(), ApiProblem(403, "Forbidden", "cannot list nodes"), ["skipped"]),
-        (deployment(app="other"), ApiProblem(403, "Forbidden", "cannot list nodes"), []),
+        (deployment(), ApiError(403, "Forbidden", "cannot list nodes"), ["skipped"]),
+        (deployment(app="other"), ApiError(403, "Forbidden", "cannot list nodes"), []),
     ],
 )
 def test_pods_that_cannot_live_side_by_side(obj, nodes, verdicts):

@@ -1,5 +1,5 @@
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem, Problem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError, OperatorError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.workloads import workloads
 from ansible_collections.hsc.jit.plugins.module_utils._preflight.dry_run import Refused, check, pod_of
 
@@ -15,14 +15,14 @@ def test_where_objects_were_tried_without_their_namespace_is_said():
 @pytest.mark.parametrize(
     ("problem", "verdict", "next_step"),
     [
-        (ApiProblem(400, "BadRequest", ".spec.imagez: field not declared in schema"), "fail", "Correct the manifest"),
-        (ApiProblem(500, "", "failed to create typed patch object (w; apps/v1): .x: field not declared in schema"), "fail", "Correct"),
-        (ApiProblem(409, "Conflict", 'conflict with "kubectl-edit": .data.a'), "fail", "release_force_conflicts"),
-        (ApiProblem(403, "Forbidden", 'User "x" cannot patch resource "configmaps"'), "skipped", "PF-05"),
-        (ApiProblem(403, "Forbidden", "exceeded quota: small"), "fail", "quota"),
-        (ApiProblem(403, "Forbidden", "is attempting to grant RBAC permissions not currently held: nodes"), "fail", "escalate"),
-        (ApiProblem(0, "Unreachable", "no answer"), "error", "Run again"),
-        (Problem("ConfigMap c: the API server serves no ConfigMap of v9.", "Install it."), "fail", "Install it"),
+        (ApiError(400, "BadRequest", ".spec.imagez: field not declared in schema"), "fail", "Correct the manifest"),
+        (ApiError(500, "", "failed to create typed patch object (w; apps/v1): .x: field not declared in schema"), "fail", "Correct"),
+        (ApiError(409, "Conflict", 'conflict with "kubectl-edit": .data.a'), "fail", "release_force_conflicts"),
+        (ApiError(403, "Forbidden", 'User "x" cannot patch resource "configmaps"'), "skipped", "PF-05"),
+        (ApiError(403, "Forbidden", "exceeded quota: small"), "fail", "quota"),
+        (ApiError(403, "Forbidden", "is attempting to grant RBAC permissions not currently held: nodes"), "fail", "escalate"),
+        (ApiError(0, "Unreachable", "no answer"), "error", "Run again"),
+        (OperatorError("ConfigMap c: the API server serves no ConfigMap of v9.", "Install it."), "fail", "Install it"),
     ],
 )
 def test_each_refusal_keeps_the_servers_words_and_says_what_to_do(problem, verdict, next_step):
@@ -32,7 +32,7 @@ def test_each_refusal_keeps_the_servers_words_and_says_what_to_do(problem, verdi
 
 
 def test_a_quota_that_only_makes_it_slower_is_a_warning():
-    refused = Refused("Pods of ConfigMap c", CONFIG, ApiProblem(403, "Forbidden", "exceeded quota: small"), slower=True)
+    refused = Refused("Pods of ConfigMap c", CONFIG, ApiError(403, "Forbidden", "exceeded quota: small"), slower=True)
     (finding,) = check([CONFIG], [refused], "hsc-jit", True)
     assert finding.verdict == "warn" and "An old pod ends first" in finding.next_step
 

@@ -3,8 +3,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._errors import WorkTreeError
 from ansible_collections.hsc.jit.plugins.module_utils._quality.reports import JUnit
-from ansible_collections.hsc.jit.plugins.module_utils._quality.tree import NoTree, Tree, check_review, check_tests, check_tree, read_tree
+from ansible_collections.hsc.jit.plugins.module_utils._quality.tree import Tree, check_review, check_tests, check_tree, read_tree
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CLEAN = Tree(Path("/src"), "c" * 40, NOON, (), ())
@@ -32,7 +33,7 @@ def test_a_real_work_tree_is_read(tmp_path):
 
 
 def test_no_work_tree_says_why(tmp_path):
-    with pytest.raises(NoTree, match="is no git work tree: fatal"):
+    with pytest.raises(WorkTreeError, match="is no git work tree: fatal"):
         read_tree(tmp_path)
 
 

@@ -4,7 +4,7 @@ import queue
 import time
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._readiness import informer
 from ansible_collections.hsc.jit.plugins.module_utils._readiness.informer import Mirror
 from waiting import until
@@ -81,7 +81,7 @@ def test_a_watch_that_ends_goes_on_from_where_it_was(mirror):
 
 
 @pytest.mark.parametrize(
-    "end", [ApiProblem(410, "Expired", "too old"), {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old"}}]
+    "end", [ApiError(410, "Expired", "too old"), {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old"}}]
 )
 def test_what_the_server_has_forgotten_is_listed_anew(mirror, end):
     one, cluster = mirror([pod("a")], [pod("b")])
@@ -91,7 +91,7 @@ def test_what_the_server_has_forgotten_is_listed_anew(mirror, end):
 
 
 def test_while_the_server_is_away_the_problem_is_told_and_then_forgotten(mirror):
-    away = ApiProblem(0, "Unreachable", "gone")
+    away = ApiError(0, "Unreachable", "gone")
     one, cluster = mirror([pod("a")], away, away, [pod("b")])
     cluster.events.put(away)
     until(lambda: one.problem is away or names(one) == ["b"])
@@ -100,12 +100,12 @@ def test_while_the_server_is_away_the_problem_is_told_and_then_forgotten(mirror)
 
 
 def test_a_server_that_is_away_at_the_start_is_waited_for(mirror):
-    one, _ = mirror(ApiProblem(503, "", "starting"), [pod("a")])
+    one, _ = mirror(ApiError(503, "", "starting"), [pod("a")])
     until(lambda: names(one) == ["a"])
 
 
 def test_what_can_never_be_listed_is_a_problem_at_once():
-    with pytest.raises(ApiProblem, match="may not"), Mirror(FakeCluster(ApiProblem(403, "Forbidden", "may not")), {"pods": ("/pods", {})}):
+    with pytest.raises(ApiError, match="may not"), Mirror(FakeCluster(ApiError(403, "Forbidden", "may not")), {"pods": ("/pods", {})}):
         pass
 
 

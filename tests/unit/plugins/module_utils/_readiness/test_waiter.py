@@ -1,7 +1,7 @@
 """The shared wait, with a clock that only sleep moves."""
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.discovery import Kinds
 from ansible_collections.hsc.jit.plugins.module_utils._kube.kinds import Resource
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
@@ -170,7 +170,7 @@ def test_the_time_is_over():
 
 
 def test_the_api_server_may_be_away_for_a_while():
-    away = [ApiProblem(0, "Unreachable", "gone")] * 20
+    away = [ApiError(0, "Unreachable", "gone")] * 20
     (finding,), took = wait(job(), *away, job("Complete"))
     assert (finding.verdict, took) == ("pass", 21.0)
 

@@ -1,6 +1,7 @@
 """What makes objects out of rendered text: labels, namespaces, hashes; and the errors that name file and field."""
 
 import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ManifestError
 from ansible_collections.hsc.jit.plugins.module_utils._product import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._release import manifests as m
 
@@ -35,7 +36,7 @@ def build(*texts):
     ],
 )
 def test_errors_name_file_and_field(text, words):
-    with pytest.raises(m.ManifestProblem) as error:
+    with pytest.raises(ManifestError) as error:
         m.parse(text, "30-workloads/web.yml.j2")
     assert words in str(error.value)
     assert "30-workloads/web.yml.j2" in str(error.value)
@@ -86,5 +87,5 @@ def test_a_changed_setting_changes_the_pods_that_use_it():
 
 
 def test_a_name_twice_is_refused():
-    with pytest.raises(m.ManifestProblem, match="ConfigMap settings is also in"):
+    with pytest.raises(ManifestError, match="ConfigMap settings is also in"):
         build(CONFIG % 1, CONFIG % 2)

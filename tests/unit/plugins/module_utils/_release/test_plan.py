@@ -1,7 +1,7 @@
 """What would change, and what may be deleted."""
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._product import HASH
 from ansible_collections.hsc.jit.plugins.module_utils._release import plan
 from ansible_collections.hsc.jit.plugins.module_utils._release.desired import marked
@@ -46,13 +46,13 @@ def test_only_what_we_applied_is_pruned():
 @pytest.mark.parametrize(
     ("problem", "verdict", "words"),
     [
-        (ApiProblem(409, "Conflict", 'conflict with "kubectl-edit": .spec.replicas'), "fail", "release_force_conflicts"),
-        (ApiProblem(422, "Invalid", "spec: Forbidden: updates to statefulset spec are forbidden"), "fail", "--cascade=orphan"),
-        (ApiProblem(422, "Invalid", "spec.template: field is immutable"), "fail", "--cascade=orphan"),
-        (ApiProblem(403, "Forbidden", "exceeded quota"), "fail", "quota"),
-        (ApiProblem(403, "Forbidden", "is attempting to grant RBAC permissions not currently held: nodes"), "fail", "escalate"),
-        (ApiProblem(500, "", "failed to create typed patch object: .spec.x: field not declared in schema"), "fail", "template"),
-        (ApiProblem(503, "ServiceUnavailable", "try later"), "error", "Run again"),
+        (ApiError(409, "Conflict", 'conflict with "kubectl-edit": .spec.replicas'), "fail", "release_force_conflicts"),
+        (ApiError(422, "Invalid", "spec: Forbidden: updates to statefulset spec are forbidden"), "fail", "--cascade=orphan"),
+        (ApiError(422, "Invalid", "spec.template: field is immutable"), "fail", "--cascade=orphan"),
+        (ApiError(403, "Forbidden", "exceeded quota"), "fail", "quota"),
+        (ApiError(403, "Forbidden", "is attempting to grant RBAC permissions not currently held: nodes"), "fail", "escalate"),
+        (ApiError(500, "", "failed to create typed patch object: .spec.x: field not declared in schema"), "fail", "template"),
+        (ApiError(503, "ServiceUnavailable", "try later"), "error", "Run again"),
     ],
 )
 def test_a_refusal_says_what_to_do(problem, verdict, words):
@@ -65,8 +65,8 @@ def test_a_refusal_says_what_to_do(problem, verdict, words):
 @pytest.mark.parametrize(
     ("problem", "command"),
     [
-        (ApiProblem(409, "Conflict", 'conflict with "kubectl-edit"'), "`kubectl get configmap a{} -o yaml --show-managed-fields`"),
-        (ApiProblem(422, "Invalid", "field is immutable"), "`kubectl delete configmap a{} --cascade=orphan`"),
+        (ApiError(409, "Conflict", 'conflict with "kubectl-edit"'), "`kubectl get configmap a{} -o yaml --show-managed-fields`"),
+        (ApiError(422, "Invalid", "field is immutable"), "`kubectl delete configmap a{} --cascade=orphan`"),
     ],
 )
 def test_the_command_of_a_next_step_works_as_written(problem, command):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from ansible_collections.hsc.jit.plugins.module_utils._kube.objects import key
 from ansible_collections.hsc.jit.plugins.module_utils._release.unblock import Stuck
+from fake_clock import FakeClock
 from judged import ready_pod, unready
 
 NOW = datetime(2026, 11, 28, 2, 0, tzinfo=UTC)
@@ -60,7 +61,7 @@ def replica_set(name, replicas, wanted=2):
 
 
 def tried(server, *live, never_good=False):
-    Stuck(server, {key(one): one for one in live}, NOW, lambda _: None, never_good).try_again(live)
+    Stuck(server, {key(one): one for one in live}, NOW, FakeClock(), never_good).try_again(live)
     return server.changed
 
 

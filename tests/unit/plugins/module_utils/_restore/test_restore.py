@@ -7,14 +7,15 @@ from contextlib import nullcontext
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._backup import scratch
 from ansible_collections.hsc.jit.plugins.module_utils._backup.backup import Backup
-from ansible_collections.hsc.jit.plugins.module_utils._backup.redis import BackupProblem
 from ansible_collections.hsc.jit.plugins.module_utils._backup.snapshot import Artefact, Snapshot, choose, file_sha256, read
+from ansible_collections.hsc.jit.plugins.module_utils._errors import BackupError
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster, ExecResult
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._readiness import waiter
 from ansible_collections.hsc.jit.plugins.module_utils._restore import redis
 from ansible_collections.hsc.jit.plugins.module_utils._restore import restore as restore_module
+from fake_clock import FakeClock
 
 
 def taken(folder, name, *, proved=True, **more):
@@ -87,7 +88,7 @@ class Api(Cluster):
 
 @pytest.fixture
 def restore(tmp_path):
-    one = Backup(Api(), Progress(), {}, monotonic=lambda: 0.0, sleep=lambda seconds: None)
+    one = Backup(Api(), Progress(), {}, clock=FakeClock())
     return restore_module.Restore(one, taken(tmp_path, "1"), {"redis": "hsc-jit-redis-0"}, lambda: "2-safety", 10)
 
 
@@ -128,7 +129,7 @@ def failing(restore, monkeypatch, step):
     def replace():
         restore.writers.stop()
         restore._keep(step, "2-safety")
-        raise BackupProblem("the disk is full")
+        raise BackupError("the disk is full")
 
     monkeypatch.setattr(restore, "_replace", replace)
     monkeypatch.setattr(
@@ -194,6 +195,6 @@ def test_without_one_the_dump_is_the_file_that_is_read(tmp_path):
 
 def test_an_old_redis_is_refused_before_anything_happens(tmp_path):
     api = Api({"redis-cli --raw CONFIG GET": ExecResult(0, b"dir\n/data\nappendonly\nyes\n", "")})
-    with pytest.raises(BackupProblem, match="Redis 7 or later"):
+    with pytest.raises(BackupError, match="Redis 7 or later"):
         redis.prepare(api, "pod", "redis", tmp_path / "rdb")
     assert json.dumps(api.ran).count("rm") == 0

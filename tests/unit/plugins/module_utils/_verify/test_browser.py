@@ -6,8 +6,9 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from ansible_collections.hsc.jit.plugins.module_utils._errors import BrowserStartError
 from ansible_collections.hsc.jit.plugins.module_utils._verify import page
-from ansible_collections.hsc.jit.plugins.module_utils._verify.browser import Browser, NotStarted, complaint
+from ansible_collections.hsc.jit.plugins.module_utils._verify.browser import Browser, complaint
 
 # Answers every command, and talks on its standard error like Chromium does.
 TALKATIVE = f"""#!{sys.executable}
@@ -73,7 +74,7 @@ def test_a_chromium_that_hangs_at_its_start_is_started_once_more(tmp_path):
 def test_a_chromium_that_does_not_start_says_nothing_of_the_page(tmp_path, monkeypatch, text, said):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     program, open_before = chromium(tmp_path / "chromium", text), [*Path("/proc/self/fd").iterdir()]
-    with pytest.raises(NotStarted, match=f"2 times: {said}") as problem, Browser(program, start_seconds=0.5):
+    with pytest.raises(BrowserStartError, match=f"2 times: {said}") as problem, Browser(program, start_seconds=0.5):
         pass
     assert ([*Path("/proc/self/fd").iterdir()], [*tmp_path.iterdir()]) == (open_before, [tmp_path / "chromium"])
     with mock.patch.object(page, "Browser", side_effect=problem.value):

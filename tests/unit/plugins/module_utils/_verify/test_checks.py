@@ -2,26 +2,14 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._verify import checks
+from fake_clock import FakeClock
 
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
-
-
-class Clock:
-    """Time that passes only by sleeping."""
-
-    def __init__(self):
-        self.seconds = 0.0
-
-    def sleep(self, seconds):
-        self.seconds += seconds
-
-    def monotonic(self):
-        return self.seconds
 
 
 class Cluster:
@@ -46,8 +34,8 @@ class Cluster:
 
 
 def look_at(cluster=None, clock=None, **asked):
-    clock = clock or Clock()
-    context = Context({}, False, Progress(), cluster, lambda: NOW, clock.sleep, clock.monotonic)
+    clock = clock or FakeClock()
+    context = Context({}, False, Progress(), cluster, lambda: NOW, clock)
     given = {
         "url": "http://x",
         "ca_file": None,
@@ -76,7 +64,7 @@ def passing(row):
 
 def refused(status):
     def check(one):
-        raise ApiProblem(status, "X", "pods is forbidden")
+        raise ApiError(status, "X", "pods is forbidden")
 
     return check
 
@@ -132,10 +120,10 @@ def test_logs_of_restarted_containers_are_read_too():
 
 
 def test_a_log_that_has_gone_is_empty_but_one_that_may_not_be_read_is_told():
-    gone = Cluster([pod(restarts=1)], {("api-1", True): ApiProblem(400, "BadRequest", "previous terminated container not found")})
+    gone = Cluster([pod(restarts=1)], {("api-1", True): ApiError(400, "BadRequest", "previous terminated container not found")})
     assert checks.check_logs(look_at(gone))[0].verdict == "pass"
-    with pytest.raises(ApiProblem):
-        checks.check_logs(look_at(Cluster([pod()], {("api-1", False): ApiProblem(403, "Forbidden", "pods/log is forbidden")})))
+    with pytest.raises(ApiError):
+        checks.check_logs(look_at(Cluster([pod()], {("api-1", False): ApiError(403, "Forbidden", "pods/log is forbidden")})))
 
 
 def test_before_is_before_the_rollout_and_new_pods_have_none():

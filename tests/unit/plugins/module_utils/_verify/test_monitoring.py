@@ -2,11 +2,12 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._verify import monitoring
 from ansible_collections.hsc.jit.plugins.module_utils._verify.monitoring import Monitoring, Prometheus
+from fake_clock import FakeClock
 
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 BASE = "/api/v1/namespaces/hsc-jit"
@@ -44,7 +45,7 @@ class Cluster:
             return {"data": {"groups": [{"rules": [RULE]}]}}
         found = self.next(self.series[query["query"].strip("()")])
         if found == "refused":
-            raise ApiProblem(400, "BadRequest", "parse error")
+            raise ApiError(400, "BadRequest", "parse error")
         return {"status": "success", "data": {"result": found}}
 
     def next(self, answers):
@@ -53,14 +54,10 @@ class Cluster:
 
 def check(cluster):
     """(findings, seconds waited)"""
-    clock = [0.0]
-
-    def sleep(seconds):
-        clock[0] += seconds
-
-    context = Context({}, False, Progress(), cluster, lambda: NOW, sleep, lambda: clock[0])
+    clock = FakeClock()
+    context = Context({}, False, Progress(), cluster, lambda: NOW, clock)
     found = monitoring.check_monitoring(context, Monitoring(Prometheus(), ["api"], 10.0))
-    return found, clock[0]
+    return found, clock.now
 
 
 def test_targets_and_series_that_come_late_are_waited_for():

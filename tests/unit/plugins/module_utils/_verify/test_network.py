@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ExecResult
 from ansible_collections.hsc.jit.plugins.module_utils._verify import network
 
@@ -59,8 +59,8 @@ def test_what_could_not_be_tried_proves_nothing(given):
 
 
 def test_a_missing_right_is_left_to_the_caller_that_says_so_for_every_row():
-    with pytest.raises(ApiProblem):
-        check(answer=ApiProblem(403, "Forbidden", "pods/exec is forbidden"))
+    with pytest.raises(ApiError):
+        check(answer=ApiError(403, "Forbidden", "pods/exec is forbidden"))
 
 
 def test_the_knock_tells_open_from_shut():

@@ -1,4 +1,4 @@
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiProblem
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ExecResult
 from ansible_collections.hsc.jit.plugins.module_utils._verify import tasks
 
@@ -61,7 +61,7 @@ def test_a_broker_that_refuses_is_a_failure_without_its_password():
 
 
 def test_no_right_to_exec_is_an_error_not_a_pass():
-    assert check(Cluster(inspect=ApiProblem(403, "Forbidden", "pods/exec is forbidden"))).verdict == "error"
+    assert check(Cluster(inspect=ApiError(403, "Forbidden", "pods/exec is forbidden"))).verdict == "error"
 
 
 def test_celerys_answer_is_found_among_its_warnings():
