@@ -2,21 +2,21 @@
 # Apache License 2.0 (see LICENSE)
 """Pre-flight: reads all that the rows need, in parallel, and has it judged by the pure checks. Writes nothing.
 
-To add a row: a function ``(Look) -> list[Finding]`` in ROWS, its judgement in a file without I/O, its id in _checklist.py.
+To add a row: a function ``(Look) -> list[Finding]`` in CHECKS, its judgement in a file without I/O, its id in _checklist.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from .._checks import not_looked_at
+from .._checks import run_checks
 from .._errors import ApiError, OperatorError
-from .._finding import Finding, worst
+from .._finding import Finding
 from .._images import availability, registry
 from .._kube.client import POOL_SIZE, Cluster
 from .._kube.discovery import Kinds
@@ -88,17 +88,11 @@ def _value(answer: Any) -> Any:
 
 def look(cluster: Cluster, asked: Asked, progress: Progress) -> list[Finding]:
     """Every row's findings, in the order of the rows. ApiError if the server does not answer at all."""
-    with ThreadPoolExecutor(POOL_SIZE) as pool, ThreadPoolExecutor(len(ROWS)) as rows:
+    with ThreadPoolExecutor(POOL_SIZE) as pool:
         one = Look(cluster, asked, pool)
         _orient(one)
-        running = {rows.submit(_row, check, row, one): row for row, check in ROWS}
-        results: dict[str, list[Finding]] = {}
-        for future in as_completed(running):
-            row = running[future]
-            results[row] = found = future.result()
-            verdict = worst(finding.verdict for finding in found) if found else "not asked for"
-            progress.say("Pre-flight", len(results), len(ROWS), f"{row} {verdict}")
-    return [finding for row, _ in ROWS for finding in results[row]]
+        checks = [(check_id, partial(check, one)) for check_id, check in CHECKS]
+        return run_checks(checks, len(checks), lambda done, verdict: progress.say("Pre-flight", done, len(checks), verdict))
 
 
 def _orient(one: Look) -> None:
@@ -117,17 +111,6 @@ def _orient(one: Look) -> None:
     may_not_say = isinstance(namespace, ApiError) and namespace.status == 403
     one.namespace_exists = may_not_say or _value(namespace) is not None
     one.ending = None if may_not_say else plan.ending(_value(namespace))
-
-
-def _row(check: Callable[[Look], list[Finding]], row: str, one: Look) -> list[Finding]:
-    """A row that may not look says so; the others are reported all the same."""
-    try:
-        return check(one)
-    except ApiError as problem:
-        return [not_looked_at(row, problem)]
-    except (KeyError, TypeError, ValueError, AttributeError) as malformed:
-        message = f"Not judged: an object or an answer is not as Kubernetes defines it ({type(malformed).__name__}: {malformed})."
-        return [Finding(row, "error", message, {}, "See what PF-03 says about the objects.")]
 
 
 def _pf01(one: Look) -> list[Finding]:
@@ -255,7 +238,7 @@ def _pf08(one: Look) -> list[Finding]:
     return [backup_age.check(job, one.cluster.find(f"{path}/{job.name}"), one.asked.now, hours) for job, hours in jobs]
 
 
-ROWS: tuple[tuple[str, Callable[[Look], list[Finding]]], ...] = (
+CHECKS: tuple[tuple[str, Callable[[Look], list[Finding]]], ...] = (
     ("PF-01", _pf01),
     ("PF-02", _pf02),
     ("PF-03", _pf03),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .._checks import not_looked_at
+from .._checks import not_checked
 from .._errors import ApiError
 from .._finding import Finding
 from .._kube.objects import at, may_go_first, title
@@ -20,7 +20,7 @@ _HOSTNAME = "kubernetes.io/hostname"
 def check_budgets(live: Objects | ApiError) -> list[Finding]:
     """A warn for each budget of the namespace that allows no pod to go now, whoever made it and for whatever reason."""
     if isinstance(live, ApiError):
-        return [not_looked_at("PF-07", live)]
+        return [not_checked("PF-07", live)]
     return [_blocked(budget) for budget in live if at(budget, "status.expectedPods") and at(budget, "status.disruptionsAllowed") == 0]
 
 
@@ -36,7 +36,7 @@ def _blocked(budget: Mapping[str, Any]) -> Finding:
 def check_side_by_side(objects: Objects, nodes: Objects | ApiError) -> list[Finding]:
     """A fail for each Deployment whose rollout wants one pod more than there are nodes that may hold one each."""
     if isinstance(nodes, ApiError):
-        return [not_looked_at("PF-07", nodes)] if any(map(_alone_on_its_node, of_kind(objects, "Deployment"))) else []
+        return [not_checked("PF-07", nodes)] if any(map(_alone_on_its_node, of_kind(objects, "Deployment"))) else []
     return list(_cannot_coexist(objects, len([node for node in nodes if not at(node, "spec.unschedulable")])))
 
 

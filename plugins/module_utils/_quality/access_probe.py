@@ -7,13 +7,12 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._checks import not_looked_at
-from .._errors import ApiError
+from .._checks import Check, run_checks
 from .._finding import Finding
 from .._kube.client import Cluster
 from .._module import Context
@@ -26,20 +25,14 @@ def look(context: Context) -> list[Finding]:
     """By the options of ``access_check``; its url is an address with a host. What may not be looked at does not hide the rest."""
     params, cluster, ingress = context.params, context.cluster, context.params["ingress"]
     host = urlsplit(params["url"]).hostname or ""
-    looks: tuple[tuple[str, Callable[[], Finding]], ...] = (
-        ("QG-04", lambda: access.check_version(cluster.get("/version"))),
-        ("QG-04", lambda: _ingress(cluster, ingress)),
-        ("QG-04", lambda: _certificate(params, host, context.now())),
-        ("QG-05", lambda: access.check_dns(host, _addresses(host), _where(cluster, ingress))),
-        ("QG-05", lambda: _secrets(cluster, params)),
+    checks: tuple[Check, ...] = (
+        ("QG-04", lambda: [access.check_version(cluster.get("/version"))]),
+        ("QG-04", lambda: [_ingress(cluster, ingress)]),
+        ("QG-04", lambda: [_certificate(params, host, context.now())]),
+        ("QG-05", lambda: [access.check_dns(host, _addresses(host), _where(cluster, ingress))]),
+        ("QG-05", lambda: [_secrets(cluster, params)]),
     )
-    found = []
-    for row, one in looks:
-        try:
-            found.append(one())
-        except ApiError as problem:
-            found.append(not_looked_at(row, problem))
-    return found
+    return run_checks(checks, len(checks))
 
 
 def _ingress(cluster: Cluster, wanted: dict[str, str]) -> Finding:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from .._checks import Check, run_checks
 from .._errors import WorkTreeError
 from .._finding import Finding, Verdict
 from . import dependencies
@@ -40,35 +41,48 @@ class Asked:
 
 
 def look(asked: Asked, now: datetime) -> list[Finding]:
+    """Findings of QG-01, QG-02 and QG-03, in this order."""
     try:
         tree = quality_tree.read_tree(asked.checkout)
-    except WorkTreeError as why:
+    except WorkTreeError as error:
         next_step = "Deploy from a clone, or set quality_checkout to one."
-        missing = Finding("QG-01", "skipped", f"Commit, tests and review: {why}", {"checkout": str(asked.checkout)}, next_step)
+        missing = Finding("QG-01", "skipped", f"Commit, tests and review: {error}", {"checkout": str(asked.checkout)}, next_step)
         there = [name for name in asked.lock_files if (asked.checkout / name).is_file()]  # an installed collection has no locks
-        return [missing, *_others(replace(asked, lock_files=there), asked.checkout, now)]
-    reports, broken = _read("QG-01", tree.root, asked.test_reports, quality_reports.read_junit)
-    first = [quality_tree.check_tree(tree, asked.dirty_tree), quality_tree.check_tests(tree, reports), quality_tree.check_review(tree)]
-    return [*first, *broken, *_others(asked, tree.root, now)]
+        return [missing, *run_checks(_reports(replace(asked, lock_files=there), asked.checkout, now), 1)]
+    return run_checks([*_tree(tree, asked), *_reports(asked, tree.root, now)], 1)
 
 
-def _others(asked: Asked, root: Path, now: datetime) -> list[Finding]:
-    locks = {name: (root / name).read_text() if (root / name).is_file() else None for name in asked.lock_files}
-    scans, broken_scans = _read("QG-02", root, asked.scan_reports, quality_reports.read_scan)
-    audits, broken_audits = _read("QG-02", root, asked.audit_reports, quality_reports.read_pip_audit)
-    sboms, broken_sboms = _read("QG-02", root, asked.sboms, quality_reports.read_cyclonedx)
-    loads, broken_loads = _read("QG-03", root, asked.load_reports, quality_load.read_load)
+def _tree(tree: quality_tree.Tree, asked: Asked) -> list[Check]:
+    def tests() -> list[Finding]:
+        reports, broken = _read("QG-01", tree.root, asked.test_reports, quality_reports.read_junit)
+        return [quality_tree.check_tests(tree, reports), *broken]
+
     return [
-        *dependencies.check_locks(locks),
-        *dependencies.check_audits(locks, audits, asked.scan_max_age, now),
-        *dependencies.check_scans(asked.images, scans, asked.scan_severities, asked.scan_max_age, now),
-        *dependencies.check_sboms(asked.images, sboms),
-        *broken_scans,
-        *broken_audits,
-        *broken_sboms,
-        *quality_load.check_load(asked.images, loads, asked.load, now),
-        *broken_loads,
+        ("QG-01", lambda: [quality_tree.check_tree(tree, asked.dirty_tree)]),
+        ("QG-01", tests),
+        ("QG-01", lambda: [quality_tree.check_review(tree)]),
     ]
+
+
+def _reports(asked: Asked, root: Path, now: datetime) -> list[Check]:
+    def locks() -> list[Finding]:
+        locks = {name: (root / name).read_text() if (root / name).is_file() else None for name in asked.lock_files}
+        audits, broken = _read("QG-02", root, asked.audit_reports, quality_reports.read_pip_audit)
+        return [*dependencies.check_locks(locks), *dependencies.check_audits(locks, audits, asked.scan_max_age, now), *broken]
+
+    def scans() -> list[Finding]:
+        scans, broken = _read("QG-02", root, asked.scan_reports, quality_reports.read_scan)
+        return [*dependencies.check_scans(asked.images, scans, asked.scan_severities, asked.scan_max_age, now), *broken]
+
+    def sboms() -> list[Finding]:
+        sboms, broken = _read("QG-02", root, asked.sboms, quality_reports.read_cyclonedx)
+        return [*dependencies.check_sboms(asked.images, sboms), *broken]
+
+    def loads() -> list[Finding]:
+        loads, broken = _read("QG-03", root, asked.load_reports, quality_load.read_load)
+        return [*quality_load.check_load(asked.images, loads, asked.load, now), *broken]
+
+    return [("QG-02", locks), ("QG-02", scans), ("QG-02", sboms), ("QG-03", loads)]
 
 
 def _read(row: str, root: Path, patterns: Sequence[str], read: Callable[[Path], Report]) -> tuple[list[Report], list[Finding]]:

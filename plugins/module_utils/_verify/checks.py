@@ -9,14 +9,14 @@ the logs, which hold what the load brought up. To add a row: a function ``(Look)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from .._checks import not_looked_at
+from .._checks import run_checks
 from .._errors import ApiError
 from .._finding import Finding, worst
 from .._kube.client import Cluster
@@ -76,13 +76,13 @@ def look(context: Context, asked: Asked) -> list[Finding]:
     """Findings of every row, in the order of the rows. A door that does not open leaves the rows behind it untried."""
     one = Look(context, asked, context.now())
     found: list[Finding] = []
-    with ThreadPoolExecutor(4) as pool:
-        for stage in STAGES:
-            shut = bool(found) and found[0].verdict != "pass"
-            checks = [(row, _untried(row) if shut and row in BEHIND_THE_DOOR else check) for row, check in stage]
-            for future in [pool.submit(_row, row, check, one) for row, check in checks]:
-                found += future.result()
-            context.progress.say("Verify", detail=", ".join(f"{row} {_verdict_of(row, found)}" for row, _check in stage))
+    for stage in STAGES:
+        shut = bool(found) and found[0].verdict != "pass"
+        checks = [
+            (check_id, partial(_untried(check_id) if shut and check_id in BEHIND_THE_DOOR else check, one)) for check_id, check in stage
+        ]
+        found += run_checks(checks, len(checks))
+        context.progress.say("Verify", detail=", ".join(f"{check_id} {_verdict_of(check_id, found)}" for check_id, _ in stage))
     return sorted(found, key=lambda finding: finding.id)
 
 
@@ -104,14 +104,6 @@ def _verdict_of(row: str, found: list[Finding]) -> str:
 def _untried(row: str) -> Callable[[Look], list[Finding]]:
     finding = Finding(row, "skipped", "Not tried: the door that users use does not open (VF-01).", {}, "First repair VF-01.")
     return lambda one: [finding]
-
-
-def _row(row: str, check: Callable[[Look], list[Finding]], one: Look) -> list[Finding]:
-    """A row that may not look says so; the others are reported all the same."""
-    try:
-        return check(one)
-    except ApiError as problem:
-        return [not_looked_at(row, problem)]
 
 
 def check_door(one: Look) -> list[Finding]:
