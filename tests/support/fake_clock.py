@@ -1,4 +1,4 @@
-"""A clock for tests: sleeping takes no time, and moves the time on."""
+"""Clocks for tests: sleeping takes no time, and moves the time on."""
 
 from ansible_collections.hsc.jit.plugins.module_utils._poll import Clock
 
@@ -14,3 +14,11 @@ class FakeClock(Clock):
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+
+
+class TickingClock(FakeClock):
+    """Each look at it takes a second: for code that waits for events, and looks at the clock between them."""
+
+    def monotonic(self) -> float:
+        self.now += 1.0
+        return self.now
