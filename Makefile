@@ -21,19 +21,22 @@ help: ## this list
 deploy: env ## environment, local cluster, images, the whole checklist, verified (INVENTORY=..., ARGS="--check --diff")
 	$(play) deploy.yml
 
-test: check test-service deploy test-cluster test-molecule ## everything that must pass before a merge (warm: 15 minutes)
+test: check test-service cluster test-molecule test-cluster ## everything that must pass before a merge (warm: 10 minutes)
 
-test-all: test test-slow faults kills soak ## and what takes long: restores, full disks, dead nodes, three nodes, faults, autoscaling, a soak
+test-all: test test-service-slow test-slow faults kills soak ## and what takes long: restores, full disks, dead nodes, three nodes, faults, autoscaling, a soak
 
 check: env service-env ## lint, types and unit tests: under 90 seconds
-	$(pytest) tests/unit tests/repo -n 2 --junitxml=$(results)/check.xml
+	$(pytest) tests/unit tests/repo tests/contract -m "not cluster" -n 2 --junitxml=$(results)/check.xml
 
 # worksteal, not loadfile: that one takes tests of one name for one test, and schemathesis names all operations of a document alike.
 test-service: service-env service-servers ## the product's own tests, against a real Redis and a real PostgreSQL
-	cd service && .venv/bin/python -m pytest -q -n 3 --dist worksteal --junitxml=../$(results)/service.xml
+	cd service && .venv/bin/python -m pytest -q -m "not slow" -n 3 --dist worksteal --junitxml=../$(results)/service.xml
 
-test-cluster: env ## the phases and their failures on the local cluster
-	$(pytest) tests/integration -m "not slow" --junitxml=$(results)/cluster.xml
+test-service-slow: service-env service-servers ## those of them that wait for seconds, and the worker class that is for diagnosis
+	cd service && .venv/bin/python -m pytest -q -m slow -n 2 --junitxml=../$(results)/service-slow.xml
+
+test-cluster: env ## the phases and their failures on the local cluster (needs the product: make deploy)
+	$(pytest) tests/contract tests/integration -m "not slow" -n 2 --dist loadfile --junitxml=$(results)/cluster.xml
 
 test-slow: env ## the tests on the local cluster that take a minute or longer
 	$(pytest) tests/integration -m slow --junitxml=$(results)/slow.xml
@@ -49,7 +52,7 @@ kills: env ## deployments ended where each phase is at work, and at HSC_KILLS=20
 soak: env ## a thousand answers while parts of the deployed product are killed, and load on it, autoscaling: a quarter of an hour
 	$(pytest) -s tests/soak --junitxml=$(results)/soak.xml
 
-test-molecule: env ## molecule's scenarios
+test-molecule: env ## molecule's scenarios: the product deployed twice, and looked at from inside its pods
 	$(pytest) tests/scenarios --junitxml=$(results)/molecule.xml
 
 cluster: env ## start the local Kubernetes, or repair it
@@ -131,4 +134,4 @@ service-servers: ## what the product's tests run against, from Debian: Redis, Po
 clean: ## remove environments and results, not the cluster
 	rm -rf .venv .collections .cache service/.venv evidence kubernetes/local
 
-.PHONY: help deploy test test-all check test-service test-cluster test-slow faults kills soak test-molecule cluster down destroy kubeconfig load dashboards render docs format lock env service-env service-servers clean
+.PHONY: help deploy test test-all check test-service test-cluster test-service-slow test-slow faults kills soak test-molecule cluster down destroy kubeconfig load dashboards render docs format lock env service-env service-servers clean

@@ -76,6 +76,7 @@ def test_resume_on_another_pod_replays_what_is_missing(stack: Stack) -> None:
     assert 'resume_total{result="recovered"} 1.0' in other.get("/metrics")[2].decode()
 
 
+@pytest.mark.slow
 def test_ten_seconds_without_redis_lose_no_question_and_no_socket(stack: Stack) -> None:
     """The manual takes 3 s; Redis dies in between and comes back on its append-only file."""
     with ExitStack() as sockets:

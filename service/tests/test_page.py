@@ -168,6 +168,7 @@ def test_a_question_asked_while_the_server_is_away_is_answered_later(page: Page,
     assert "(page 2)" in page.js("document.querySelector('article').textContent")
 
 
+@pytest.mark.slow
 def test_connections_that_are_renewed_go_unnoticed(page: Page, stack: Stack) -> None:
     """A second and a half each: several pass before the question, one is held for its answer."""
     restless = stack.make_backend({**stack.environment, "HSC_CONNECTION_SECONDS": "1.5"})
@@ -199,6 +200,7 @@ def test_offline_mid_answer(page: Page, stack: Stack) -> None:
         page.wait(DONE)
 
 
+@pytest.mark.slow
 def test_what_redis_forgot_is_asked_again(page: Page, stack: Stack) -> None:
     with by_hand(stack) as hand:
         ask_td17(page)

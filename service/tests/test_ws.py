@@ -19,7 +19,7 @@ from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-WORKERS = ["gevent", "gthread"]
+WORKERS = ["gevent", pytest.param("gthread", marks=pytest.mark.slow)]  # gthread is for diagnosis only
 
 
 @pytest.fixture(scope="module", params=WORKERS)

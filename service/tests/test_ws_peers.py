@@ -26,7 +26,7 @@ MEGABYTE = 1024 * 1024
 Make = Callable[[dict[str, str]], Backend]
 
 
-@pytest.fixture(scope="module", params=["gevent", "gthread"])
+@pytest.fixture(scope="module", params=["gevent", pytest.param("gthread", marks=pytest.mark.slow)])
 def worker(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

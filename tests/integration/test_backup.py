@@ -211,6 +211,7 @@ def before(product, keys):
     return {kind: scratch.STORES[kind].facts(product, pod, kind) for kind, pod in PODS.items()}
 
 
+@pytest.mark.slow
 def test_what_the_nightly_backup_writes_restores_as_well(product, images, before, nightly, tmp_path):
     backup = backup_module.Backup(product, Progress(), images)
     snapshot = Snapshot("test", "2026-11-24T12:00:00+00:00", "hsc-jit", str(tmp_path))

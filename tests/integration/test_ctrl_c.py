@@ -24,6 +24,7 @@ module.exit_json()
 PLAYBOOK = "[{hosts: localhost, gather_facts: false, tasks: [{chatty: {}}]}]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGINT])
 def test_it_ends_while_a_module_talks(tmp_path, how):
     """A worker that is ended within a line takes the lock of the queue with it, and ansible-playbook waits for that for ever."""

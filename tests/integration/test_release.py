@@ -196,6 +196,7 @@ def test_quota_is_reported_before_or_during_the_rollout(release, cluster, pause)
     assert "exceeded quota" in outcome.findings[-1].message
 
 
+@pytest.mark.slow
 def test_what_was_corrected_outside_is_seen_by_the_next_run_at_once(release, cluster, pause):
     """The pod waits in ImagePullBackOff or CrashLoopBackOff; its cause is gone; nobody wants to wait for the kubelet's next try."""
     objects = stamped([workload(pause, command=["/does-not-exist"])], cluster.namespace)
@@ -326,6 +327,7 @@ def test_a_kind_that_comes_with_its_first_object(release, cluster, definition):
     assert not writes(cluster)
 
 
+@pytest.mark.slow
 def test_a_kind_whose_definition_the_server_does_not_serve(release, cluster, definition):
     """Its singular is another definition's, so it is never established."""
     names = definition["spec"]["names"]

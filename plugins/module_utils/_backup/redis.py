@@ -16,7 +16,7 @@ from typing import Any
 
 from .._errors import BackupError
 from .._kube.client import Cluster, ExecResult
-from .._poll import CLOCK, Clock, poll
+from .._poll import poll
 
 _LOG = "/tmp/redis.log"  # noqa: S108 (in the scratch pod, which nobody shares)
 _PORT = "6400"  # of the scratch server, on its pod's loopback
@@ -143,7 +143,7 @@ def dump(cluster: Cluster, pod: str, container: str, target: Path) -> tuple[dict
     return before, facts(cluster, pod, container)
 
 
-def restore(cluster: Cluster, pod: str, container: str, source: Path, *, append_only: bool = False, clock: Clock = CLOCK) -> None:
+def restore(cluster: Cluster, pod: str, container: str, source: Path, *, append_only: bool = False) -> None:
     """Into a scratch server. append_only must stay off: with it on, Redis reads its own empty file and ignores the dump."""
     copy_in(cluster, pod, container, source, "/data/dump.rdb")
     checked(cluster.exec(pod, container, ["redis-check-rdb", "/data/dump.rdb"]), f"{pod}: redis-check-rdb")
@@ -156,7 +156,7 @@ def restore(cluster: Cluster, pod: str, container: str, source: Path, *, append_
     def loaded() -> bool:
         return cluster.exec(pod, container, ["redis-cli", "-p", _PORT, "PING"]).stdout.strip() == b"PONG"
 
-    if poll(loaded, _LOAD_SECONDS, clock=clock):
+    if poll(loaded, _LOAD_SECONDS):
         return
     log = cluster.exec(pod, container, ["tail", "-5", _LOG]).stdout.decode("utf-8", "replace")
     raise BackupError(f"{pod}: the scratch Redis did not load the dump: {log.strip()}")

@@ -49,7 +49,7 @@ class Scratch:
         self.progress.say(f"Restoring {TITLES[artefact.kind]} into a scratch server")
         try:
             self._start(name, artefact)
-            STORES[artefact.kind].restore(self.cluster, name, "scratch", plain, clock=self.clock)
+            STORES[artefact.kind].restore(self.cluster, name, "scratch", plain)
             yield name
         finally:
             self.cluster.delete(self.cluster.namespaced("pods") + f"/{name}", grace_seconds=0)
