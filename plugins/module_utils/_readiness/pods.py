@@ -49,6 +49,7 @@ _RUNTIME_LATE = ("context deadline exceeded", "DeadlineExceeded", "is reserved")
 _NODE_LATE = ("failed to sync", "not registered", "list of registered CSI drivers", 'configmap "kube-root-ca.crt" not found')
 # Reasons of a container that waits without having failed.
 _STARTING = {"ContainerCreating": "pulling image or mounting volumes", "PodInitializing": "waits for its init containers"}
+_RUN = "Correct command, securityContext or mounts of this container."
 _IMAGE = "Check release_images: does the registry have this digest, and may the node pull it?"
 _CONFIG = "Make the missing Secret, ConfigMap or key, then run again."
 _NODE = "Look at the pod's node: its load, its kubelet's log, and its network and storage pods in kube-system."
@@ -59,6 +60,33 @@ _SCHEDULE = (
     "Lower what it requests (rollout_resources), free a node, or add one; "
     "where an autoscaler adds nodes, set release_node_scale_up_seconds to the time it needs."
 )
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What the reason of a waiting container means.
+
+    grace: seconds for which it must last. names_image: the image is told where the kubelet gives no message. by_runtime: a busy
+    container runtime gives the same reason; then it is late, and the node is looked at.
+    """
+
+    next_step: str
+    grace: float = 0.0
+    names_image: bool = False
+    by_runtime: bool = False
+
+
+_PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed"})
+_FAILURES: Mapping[str, _Failure] = {
+    "InvalidImageName": _Failure(_IMAGE, names_image=True),
+    "ErrImageNeverPull": _Failure(_IMAGE, names_image=True),
+    "ImageInspectError": _Failure(_IMAGE, names_image=True),
+    "CreateContainerConfigError": _Failure(_CONFIG, grace=1.0),
+    "CreateContainerError": _Failure(_RUN, grace=1.0, by_runtime=True),
+    "RunContainerError": _Failure(_RUN, grace=1.0, by_runtime=True),
+    "PreStartHookError": _Failure(_RUN, grace=1.0),
+    "PostStartHookError": _Failure(_RUN, grace=1.0),
+}
 
 
 def pod_state(pod: Object, events: Events, before: Restarts = MappingProxyType({})) -> PodState:
@@ -124,33 +152,40 @@ def _container(status: Object, of: Object, events: Events, before: Restarts) -> 
 
 
 def _waiting(status: Object, base: PodState, refused: str, *, pulling: bool) -> PodState:
-    """pulling: its image is being pulled now, whatever the status says of the time before. refused: why it was not, the last time."""
-    waiting, last = status["state"]["waiting"], (status.get("lastState") or {}).get("terminated") or {}
+    """The state of a container that waits, by the table ``_FAILURES``; a reason that is not in it is no failure.
+
+    pulling: its image is being pulled now, even if the status is older. refused: why the last pull failed, from an event.
+    """
+    waiting = status["state"]["waiting"]
     reason, message = str(waiting.get("reason", "")), str(waiting.get("message", "")).strip()
-
-    def failed(told: str, next_step: str, grace: float = 0.0) -> PodState:
-        return PodState("failed", f"container {base.container}: {told}", next_step, grace, base.pod, base.container, base.restarted)
-
     if reason == "CrashLoopBackOff":
-        crash = failed(f"CrashLoopBackOff: {_exit(last)}, restarted {status.get('restartCount', 0)} times", _after(last))
-        return replace(crash, restarted=True, crashed=True)
-    if reason in ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed"):
-        why = message if "rpc error" in message or not refused else f"{message} {refused}"
-        told = f"{reason}: {why or status.get('image')}"
-        if pulling:
-            return failed(f"pulling image again, after {told}", _IMAGE, math.inf)
-        final = any(word in why.lower() for word in _FINAL_PULL)
-        return failed(told, _IMAGE, 0.0 if final else AWAY_SECONDS)
-    if reason in ("InvalidImageName", "ErrImageNeverPull", "ImageInspectError"):
-        return failed(f"{reason}: {message or status.get('image')}", _IMAGE)
-    if reason == "CreateContainerConfigError":
-        return failed(f"{reason}: {message}", _CONFIG, 1.0)
-    if reason in ("CreateContainerError", "RunContainerError") and any(words in message for words in _RUNTIME_LATE):
-        return replace(failed(f"{reason}: {message}", _NODE, AWAY_SECONDS), late=True)
-    if reason in ("CreateContainerError", "RunContainerError", "PreStartHookError", "PostStartHookError"):
-        return failed(f"{reason}: {message}", "Correct command, securityContext or mounts of this container.", 1.0)
+        return _crash_loop(status, base)
+    if reason in _PULL_REASONS:
+        return _pull_failure(base, reason, message, refused, status.get("image"), pulling=pulling)
+    if failure := _FAILURES.get(reason):
+        told = f"container {base.container}: {reason}: {message or (status.get('image') if failure.names_image else '')}"
+        state = replace(base, status="failed", reason=told, next_step=failure.next_step, grace=failure.grace)
+        busy = failure.by_runtime and any(words in message for words in _RUNTIME_LATE)
+        return replace(state, next_step=_NODE, grace=AWAY_SECONDS, late=True) if busy else state
     told = "pulling image" if pulling and reason in _STARTING else _STARTING.get(reason, reason)
     return PodState("waiting", told, pod=base.pod, container=base.container)
+
+
+def _crash_loop(status: Object, base: PodState) -> PodState:
+    last = (status.get("lastState") or {}).get("terminated") or {}
+    told = f"container {base.container}: CrashLoopBackOff: {_exit(last)}, restarted {status.get('restartCount', 0)} times"
+    return replace(base, status="failed", reason=told, next_step=_after(last), restarted=True, crashed=True)
+
+
+def _pull_failure(base: PodState, reason: str, message: str, refused: str, image: str | None, *, pulling: bool) -> PodState:
+    """A pull that the registry refused for good fails at once; another one may succeed within AWAY_SECONDS."""
+    why = message if "rpc error" in message or not refused else f"{message} {refused}"
+    told = f"{reason}: {why or image}"
+    if pulling:
+        told, grace = f"pulling image again, after {told}", math.inf
+    else:
+        grace = 0.0 if any(word in why.lower() for word in _FINAL_PULL) else AWAY_SECONDS
+    return replace(base, status="failed", reason=f"container {base.container}: {told}", next_step=_IMAGE, grace=grace)
 
 
 def _exit(ended: Object) -> str:
