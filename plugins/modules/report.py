@@ -102,6 +102,7 @@ table:
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ..module_utils import _journal
 from ..module_utils._backup.snapshot import file_sha256
@@ -137,7 +138,7 @@ def work(context: Context) -> Outcome:
         files = {"files": {name: file_sha256(Path(path)) for name, path in paths.items()}}
         last_hash = _journal.append(journal, context.now().isoformat(timespec="milliseconds"), "report", WRITTEN, files)["hash"]
     shown = {**{name: str(where) for name, where in context.params["open"].items()}, "report": paths["report.html"]}
-    facts = {name: checklist[name] for name in ("verdict", "reason", "headline", "totals")}
+    facts: dict[str, Any] = {name: checklist[name] for name in ("verdict", "reason", "headline", "totals")}
     finished = checklist["finished"] or context.now().isoformat()
     began, ended = (datetime.fromisoformat(moment).timestamp() for moment in (checklist["started"] or finished, finished))
     facts |= {"began_seconds": began, "ended_seconds": ended, "previous_verdict": before.get("verdict", "")}

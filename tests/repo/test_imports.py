@@ -13,6 +13,7 @@ PURE = {
     "_readiness.events",
     "_readiness.pods",
     "_readiness.readiness",
+    "_release.decision",
     "_release.desired",
     "_release.plan",
     "_release.record",

@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from .._backup.snapshot import refusal
 from .._errors import ApiError, OperatorError
 from .._finding import Finding
 from .._module import Context, Outcome
 from .._release import applier, record, rollback_policy
+from .._release.rollback_policy import MigrationPlan, RollbackPolicy
 from . import jobs
 
 _STEP = "Read the log above; correct the migration and run again. The previous release still runs; its schema is as the log says."
@@ -71,8 +72,9 @@ class Migration:
             return self._outcome([back, Finding("MG-01", "pass", message, {"revision": plan["head"]})], plan, way, plan["head"])
         return self._run(manifest, plan, way, back)
 
-    def _run(self, manifest: Mapping[str, Any], plan: Mapping[str, Any], way: Mapping[str, Any], back: Finding) -> Outcome:
-        done = {**way, "applied": way["class"] != "expand"}
+    def _run(self, manifest: Mapping[str, Any], plan: MigrationPlan, way: RollbackPolicy, back: Finding) -> Outcome:
+        done = way.copy()
+        done["applied"] = way["class"] != "expand"
         try:
             ended, log = self.runner.run(manifest, self.params["timeout_seconds"], again=True)
             lines = log.splitlines()[-_LOG_LINES:]
@@ -94,7 +96,7 @@ class Migration:
         outcome.diff = rollback_policy.preview(plan) or None
         return outcome
 
-    def _ask(self, workload: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
+    def _ask(self, workload: Mapping[str, Any]) -> tuple[MigrationPlan, list[Finding]]:
         """The plan, or why there is none (MG-02)."""
         since = self.before.schema_revision if self.before else ""
         manifest = self._job("plan", *(["--since", since] if since else []), workload=workload)
@@ -109,14 +111,14 @@ class Migration:
             if brought := record.newer_schema(self.releases, str(plan.get("unknown", "")), str(plan.get("head", ""))):
                 return rollback_policy.ahead(plan, since, brought.number), []
             return {}, [Finding("MG-02", "fail", f"The image's migrations are refused. {why}", lines, "Nothing was touched.")]
-        return plan, []
+        return cast(MigrationPlan, plan), []
 
-    def _way_back(self, plan: Mapping[str, Any]) -> dict[str, Any]:
+    def _way_back(self, plan: MigrationPlan) -> RollbackPolicy:
         number = self.before.number if self.before else 0
         params = self.params
         return rollback_policy.way_back(plan, number, params["snapshot"], params["restore_on_failure"], params["inventory"])
 
-    def _said(self, plan: Mapping[str, Any], way: Mapping[str, Any]) -> Finding:
+    def _said(self, plan: MigrationPlan, way: RollbackPolicy) -> Finding:
         """MG-02, and the same on the screen before anything changes."""
         finding = rollback_policy.finding(plan, way, self.params["accept"], self.params["restore_on_failure"])
         self.context.progress.say("Way back", detail=finding.message)
@@ -134,8 +136,8 @@ class Migration:
     def _outcome(
         self,
         findings: Sequence[Finding],
-        plan: Mapping[str, Any] | None = None,
-        way: Mapping[str, Any] | None = None,
+        plan: MigrationPlan | None = None,
+        way: RollbackPolicy | None = None,
         revision: str = "",
         log: Sequence[str] = (),
     ) -> Outcome:

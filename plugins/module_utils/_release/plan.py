@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from .._errors import ApiError
 from .._finding import Finding
@@ -16,6 +16,18 @@ from .._product import HASH
 from . import desired, refusals
 
 Action = Literal["create", "update", "delete"]
+
+
+class PlanDocument(TypedDict):
+    """The plan as the module returns it, for the phases that follow.
+
+    changes: `Change.as_dict` of each; empty: nothing is to be done; release: the newest record's summary; schema: its revision.
+    """
+
+    changes: list[dict[str, Any]]
+    empty: bool
+    release: dict[str, Any] | None
+    schema: dict[str, str]
 
 
 @dataclass(frozen=True)

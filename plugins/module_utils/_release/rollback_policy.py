@@ -2,30 +2,69 @@
 # Apache License 2.0 (see LICENSE)
 """What is done if a release fails after its schema was migrated: decided and said before, carried out as it was said. Pure: no I/O.
 
-A plan is what ``app.migrate --current`` prints (see ``_migration.jobs.parse_plan``). A way back is a dict, because it goes through Ansible:
-``{"action": code | restore | hold, "class", "applied", "text", "commands"}``. class: the worst of all revisions that the release before
-was not made for. applied: whether such a revision stands in the database; until then going back is the code's matter alone.
+Both shapes are dicts, because they go through Ansible. `_migration.jobs.parse_plan` reads a MigrationPlan from a Job's log.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from .._finding import Finding
 
-CLASSES = ("expand", "contract", "irreversible")  # from harmless to worst
-Plan = Mapping[str, Any]
-WayBack = Mapping[str, Any]
+MigrationClass = Literal["expand", "contract", "irreversible"]
+CLASSES: tuple[MigrationClass, ...] = ("expand", "contract", "irreversible")  # from harmless to worst
 
 
-def worst(steps: Sequence[Mapping[str, Any]]) -> str:
+MigrationStep = TypedDict(
+    "MigrationStep",
+    {
+        "revision": str,
+        "title": str,
+        "applied": bool,  # it is in the database
+        "class": MigrationClass,
+        "reasons": list[str],
+        "declared": bool,  # the class is written in the migration, not derived from the SQL
+        "sql": str,
+    },
+)
+
+
+class MigrationPlan(TypedDict, total=False):
+    """What ``app.migrate --current`` prints. since: the oldest revision that counts. ahead: number of the release whose record allows
+    a database that is newer than the image.
+    """
+
+    current: str | None
+    head: str
+    pending: list[str]
+    since: str
+    steps: list[MigrationStep]
+    ahead: int
+
+
+# The functional form, because "class" is a keyword.
+RollbackPolicy = TypedDict(
+    "RollbackPolicy",
+    {
+        "action": Literal["code", "restore", "hold"],  # roll back the code; restore the snapshot too; stop and let a person decide
+        "class": MigrationClass | Literal[""],  # the worst class of the revisions that the release before was not made for
+        "database": str,  # revision at which the new code will run
+        "applied": bool,  # whether such a revision is in the database; until then a rollback concerns the code alone
+        "text": str,  # one sentence for the operator
+        "commands": list[str],  # rollback, then restore; empty where the code alone is rolled back
+    },
+    total=False,
+)
+
+
+def worst(steps: Sequence[MigrationStep]) -> MigrationClass:
     """The class that decides for several; ``expand`` for none at all."""
-    return max((str(step["class"]) for step in steps), key=CLASSES.index, default="expand")
+    return max((step["class"] for step in steps), key=CLASSES.index, default="expand")
 
 
-def ahead(told: Mapping[str, Any], since: str, release: int) -> dict[str, Any]:
+def ahead(told: Mapping[str, Any], since: str, release: int) -> MigrationPlan:
     """The plan of an image that is older than the schema, where the migrations since then only add: nothing is done.
 
     told: ``{refused, unknown, head}``. release: number of the one whose record says so.
@@ -33,14 +72,14 @@ def ahead(told: Mapping[str, Any], since: str, release: int) -> dict[str, Any]:
     return {"current": told["unknown"], "head": told["head"], "pending": [], "since": since, "steps": [], "ahead": release}
 
 
-def way_back(plan: Plan, release: int, snapshot: Mapping[str, Any], restore: bool, inventory: Sequence[str]) -> dict[str, Any]:
+def way_back(plan: MigrationPlan, release: int, snapshot: Mapping[str, Any], restore: bool, inventory: Sequence[str]) -> RollbackPolicy:
     """What a failure after these revisions leads to.
 
     release: number of the release that would be put back; 0: there is none. snapshot: the Snapshot; empty before it is taken.
     restore: release_restore_on_failure. inventory: what ansible-playbook was called with, for the commands. database, in what is
     returned: the revision at which the new code will run.
     """
-    database = plan["current"] if plan.get("ahead") else plan["head"]
+    database = (plan["current"] or "") if plan.get("ahead") else plan["head"]
     kind = worst(plan["steps"])
     applied = worst([step for step in plan["steps"] if step["applied"]]) != "expand"
     before = f"release {release}" if release else "no release"
@@ -60,7 +99,7 @@ def way_back(plan: Plan, release: int, snapshot: Mapping[str, Any], restore: boo
     return {"action": "hold", "class": kind, "database": database, "applied": applied, "text": text, "commands": commands}
 
 
-def finding(plan: Plan, way: WayBack, accepted: Sequence[str], restore: bool) -> Finding:
+def finding(plan: MigrationPlan, way: RollbackPolicy, accepted: Sequence[str], restore: bool) -> Finding:
     """MG-02. accepted: revisions that a person allowed by name; a contract is also allowed by ``restore``, never what is irreversible."""
     evidence = {**plan, "way_back": dict(way)}
     steps = plan["steps"]
@@ -92,7 +131,7 @@ def finding(plan: Plan, way: WayBack, accepted: Sequence[str], restore: bool) ->
     return Finding("MG-02", "pass" if way["class"] == "expand" else "warn", f"{listed}. {way['text']}", evidence, _then(way))
 
 
-def at_failure(way: WayBack) -> Finding | None:
+def at_failure(way: RollbackPolicy) -> Finding | None:
     """RO-03 where the release must not be put back now; None where it is."""
     if not way.get("applied") or way.get("action") != "hold":
         return None
@@ -100,7 +139,7 @@ def at_failure(way: WayBack) -> Finding | None:
     return Finding("RO-03", "fail", message, {"way_back": dict(way)}, _then(way))
 
 
-def after_code(way: WayBack) -> Finding | None:
+def after_code(way: RollbackPolicy) -> Finding | None:
     """RO-03 after the code was put back: what is still missing; None if nothing is."""
     if not way.get("applied") or way.get("action") != "restore":
         return None
@@ -108,20 +147,20 @@ def after_code(way: WayBack) -> Finding | None:
     return Finding("RO-03", "fail", message, {"way_back": dict(way)}, f"Restore the snapshot now: {way['commands'][-1]}")
 
 
-def preview(plan: Plan) -> list[dict[str, Any]]:
+def preview(plan: MigrationPlan) -> list[dict[str, Any]]:
     """The SQL of what is pending, as Ansible's diff."""
     sql = "\n\n".join(f"-- {step['revision']}: {step['class']}\n{step['sql']}" for step in plan["steps"] if not step["applied"])
     header = {"before_header": f"schema {plan['current'] or 'none'}", "after_header": f"schema {plan['head']}"}
     return [{**header, "before": "", "after": f"{sql}\n"}] if sql else []
 
 
-def _told(step: Mapping[str, Any]) -> str:
+def _told(step: MigrationStep) -> str:
     declared = ", declared" if step["declared"] else ""
     reasons = "" if step["class"] == "expand" and not declared else f": {', '.join(step['reasons'])}"
     return f"{step['revision']} ({step['class']}{declared}{', applied already' if step['applied'] else ''}{reasons})"
 
 
-def _then(way: WayBack) -> str:
+def _then(way: RollbackPolicy) -> str:
     """The exact commands, as far as a person has to give them."""
     if not way["commands"]:
         return ""

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from . import html as report_html
 from . import junit
 from . import text as report_text
 from .results import metrics
+from .shapes import Checklist
 
 
 def read_journal(path: Path) -> tuple[list[dict[str, Any]], str]:
@@ -32,7 +32,7 @@ def read_journal(path: Path) -> tuple[list[dict[str, Any]], str]:
     return entries, ""
 
 
-def previous(folder: Path, checklist: Mapping[str, Any]) -> dict[str, Any]:
+def previous(folder: Path, checklist: Checklist) -> dict[str, Any]:
     """The newest report beside this one that is of the same environment and asks the same rows; empty if there is none.
 
     ``{"run", "verdict", "p95_ms": {load: milliseconds}}``
@@ -49,11 +49,11 @@ def previous(folder: Path, checklist: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _kind(checklist: Mapping[str, Any]) -> tuple[Any, ...]:
+def _kind(checklist: Checklist) -> tuple[Any, ...]:
     return checklist["environment"], checklist["check_mode"], checklist.get("asked")
 
 
-def write(checklist: Mapping[str, Any], folder: Path) -> dict[str, str]:
+def write(checklist: Checklist, folder: Path) -> dict[str, str]:
     """Write the four files beside the journal; their paths by name."""
     picture = folder / "page.png"
     texts = {

@@ -13,6 +13,7 @@ from . import plot as report_plot
 from .changes import as_changes
 from .markup import Markup, join, tag
 from .results import NOT_RUN, duration, metrics
+from .shapes import Checklist
 from .style import STYLE
 from .text import said
 
@@ -21,7 +22,7 @@ _STOPS = ("fail", "error")
 NONE = "\u2013"
 
 
-def as_html(checklist: Mapping[str, Any], picture: bytes | None = None) -> str:
+def as_html(checklist: Checklist, picture: bytes | None = None) -> str:
     """The whole page. picture: PNG of the product's page, if the browser took one."""
     parts = (_head_line, _stops, _times, _rows, _latency, _logs, _changes, _way_back)
     body = tag("main", *(part(checklist) for part in parts), _picture(picture), _evidence(checklist))
@@ -41,7 +42,7 @@ def _chip(verdict: str, more: str = "") -> Markup:
     return tag("span", verdict.upper() if more else verdict, class_=f"chip {verdict.replace(' ', '-')} {more}".strip())
 
 
-def _head_line(checklist: Mapping[str, Any]) -> Markup:
+def _head_line(checklist: Checklist) -> Markup:
     started = (checklist["started"] or "")[:19].replace("T", " ")
     where = [checklist["environment"], f"{started} UTC" if started else None, duration(checklist["seconds"])]
     tiles = [_tile(str(count), name, name) for name, count in checklist["totals"].items()]
@@ -65,7 +66,7 @@ def _section(title: str, *children: object) -> Markup:
     return tag("section", tag("h2", title), *children)
 
 
-def _stops(checklist: Mapping[str, Any]) -> Markup | None:
+def _stops(checklist: Checklist) -> Markup | None:
     """What failed, each with its evidence and the next command; and phases that failed without a row that says so."""
     shown = [(row, finding) for row in checklist["rows"] for finding in row["findings"] if finding["verdict"] in _STOPS]
     told = " ".join(finding["message"] for _row, finding in shown)
@@ -124,11 +125,11 @@ def _plain(value: Any) -> str:
     return NONE if value in (None, "") else str(value)
 
 
-def _times(checklist: Mapping[str, Any]) -> Markup | None:
+def _times(checklist: Checklist) -> Markup | None:
     return _section("Where the time went", report_plot.gantt(checklist["phases"])) if checklist["phases"] else None
 
 
-def _rows(checklist: Mapping[str, Any]) -> Markup:
+def _rows(checklist: Checklist) -> Markup:
     parts: list[Markup] = []
     phase = ""
     for row in checklist["rows"]:
@@ -160,7 +161,7 @@ def _row(row: Mapping[str, Any]) -> Markup:
     return tag("details", tag("summary", *cells), *findings, proof)
 
 
-def _latency(checklist: Mapping[str, Any]) -> Markup | None:
+def _latency(checklist: Checklist) -> Markup | None:
     found = [evidence for evidence in metrics(checklist, "VF-03") if "p95_ms" in evidence]
     if not found:
         return None
@@ -194,7 +195,7 @@ _COLUMNS = {
 }
 
 
-def _logs(checklist: Mapping[str, Any]) -> Markup | None:
+def _logs(checklist: Checklist) -> Markup | None:
     found = [evidence for evidence in metrics(checklist, "VF-04") if "samples" in evidence]
     if not found:
         return None
@@ -208,11 +209,11 @@ def _logs(checklist: Mapping[str, Any]) -> Markup | None:
     return _section("Error lines in the logs, a minute", tag("table", head, *rows))
 
 
-def _changes(checklist: Mapping[str, Any]) -> Markup:
+def _changes(checklist: Checklist) -> Markup:
     return _section("What changed", as_changes(checklist["changes"]))
 
 
-def _way_back(checklist: Mapping[str, Any]) -> Markup | None:
+def _way_back(checklist: Checklist) -> Markup | None:
     return _section("The way back", tag("pre", checklist["way_back"])) if checklist["way_back"] else None
 
 
@@ -223,7 +224,7 @@ def _picture(picture: bytes | None) -> Markup | None:
     return _section("What the browser saw", tag("img", src=source, alt="The product's page with the search's first results", class_="shot"))
 
 
-def _evidence(checklist: Mapping[str, Any]) -> Markup:
+def _evidence(checklist: Checklist) -> Markup:
     journal = checklist["journal"]
     facts = {"run": checklist["run"], "journal": journal["path"], "entries": journal["entries"], "last hash": journal["last_hash"]}
     problem = tag("p", journal["problem"], class_="stop fail") if journal["problem"] else None

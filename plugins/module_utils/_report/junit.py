@@ -5,16 +5,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 from xml.etree import ElementTree as ET
+
+from .shapes import Checklist, ReportedCheck
 
 # What XML 1.0 cannot hold at all, escaped or not.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _OUTCOMES = {"fail": "failure", "error": "error", "skipped": "skipped", "not run": "skipped"}
 
 
-def as_junit(checklist: Mapping[str, Any]) -> str:
+def as_junit(checklist: Checklist) -> str:
     """skipped and not run are skipped, warn passes with its words in system-out."""
     suites = ET.Element("testsuites", name=_text(f"HSC-JIT {checklist['environment']}"), time=f"{checklist['seconds']:.3f}")
     for phase in dict.fromkeys(row["phase"] for row in checklist["rows"]):
@@ -37,7 +37,7 @@ def as_junit(checklist: Mapping[str, Any]) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
 
 
-def _case(suite: ET.Element, row: Mapping[str, Any]) -> None:
+def _case(suite: ET.Element, row: ReportedCheck) -> None:
     case = ET.SubElement(suite, "testcase", classname=f"checklist.{row['phase']}", name=_text(f"{row['id']} {row['line']}"))
     said = [f"{finding['verdict']}: {finding['message']} {finding['next_step'] or ''}".strip() for finding in row["findings"]]
     outcome = _OUTCOMES.get(row["verdict"])

@@ -1,11 +1,6 @@
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""One run's checklist out of its journal: a dict, written as ``checklist.json``, of which every other report is made. Pure: no I/O.
-
-``{"schema_version", "environment", "run", "url", "verdict", "headline", "reason", "check_mode", "asked", "started", "finished", "seconds",
-"totals", "previous", "rows": [{"id", "phase", "line", "proof", "runbook", "verdict", "reason", "findings"}], "changes", "phases",
-"way_back", "journal"}``. A row's verdict is that of its worst finding, or ``not run``.
-"""
+"""Builds the checklist of one run from its journal. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -19,6 +14,7 @@ from typing import Any
 from .. import _waiver
 from .._checklist import APART, ROWS, Row
 from .._finding import VERDICTS, worst
+from .shapes import Checklist, ReportedChange, ReportedCheck, ReportedFinding, ReportedItem, ReportedPhase
 
 SCHEMA_VERSION = 1
 NOT_RUN = "not run"
@@ -63,7 +59,7 @@ class About:
     journal_problem: str = ""
 
 
-def build(entries: Sequence[Mapping[str, Any]], about: About) -> dict[str, Any]:
+def build(entries: Sequence[Mapping[str, Any]], about: About) -> Checklist:
     """The checklist of one run. ``entries`` are the journal's, in order, as far as its chain is unbroken."""
     rows = [_row(row, entries, about) for row in ROWS]
     phases = _phases(entries)
@@ -99,9 +95,9 @@ def build(entries: Sequence[Mapping[str, Any]], about: About) -> dict[str, Any]:
     }
 
 
-def _row(row: Row, entries: Sequence[Mapping[str, Any]], about: About) -> dict[str, Any]:
+def _row(row: Row, entries: Sequence[Mapping[str, Any]], about: About) -> ReportedCheck:
     findings = [
-        {**{key: entry["data"].get(key) for key in ("verdict", "message", "evidence", "next_step")}, "time": entry["time"]}
+        ReportedFinding(time=entry["time"], **{key: entry["data"].get(key) for key in ("verdict", "message", "evidence", "next_step")})  # type: ignore[typeddict-item]
         for entry in entries
         if entry["kind"] == "finding" and entry["data"]["id"] == row.id
     ]
@@ -121,7 +117,7 @@ def _row(row: Row, entries: Sequence[Mapping[str, Any]], about: About) -> dict[s
     }
 
 
-def _verdict(rows: Sequence[Mapping[str, Any]], phases: Sequence[Mapping[str, Any]], about: About, check_mode: bool) -> tuple[str, str]:
+def _verdict(rows: Sequence[ReportedCheck], phases: Sequence[ReportedPhase], about: About, check_mode: bool) -> tuple[str, str]:
     """go, no-go, incomplete or checked; and why. What was not looked at never counts as clean."""
     if about.journal_problem:
         return "no-go", about.journal_problem
@@ -144,7 +140,7 @@ def _verdict(rows: Sequence[Mapping[str, Any]], phases: Sequence[Mapping[str, An
     return "go", f"With reservations: {', '.join(unclear)}." if unclear else ""
 
 
-def _headline(verdict: str, rollbacks: Sequence[Mapping[str, Any]], part: Sequence[str]) -> str:
+def _headline(verdict: str, rollbacks: Sequence[ReportedFinding], part: Sequence[str]) -> str:
     """A bad release is the smaller news where the good one is back, or was never touched. part: the phases of this run, if not all."""
     if verdict == "go" and part and "verify" not in part:
         return f"Good as far as this run looked: {', '.join(part)}"
@@ -155,9 +151,9 @@ def _headline(verdict: str, rollbacks: Sequence[Mapping[str, Any]], part: Sequen
     return "The previous release is back" if put_back else "Stopped before anything was changed"
 
 
-def _phases(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """When each module ran, neighbours of the same phase as one: ``{"phase", "started", "seconds", "failed", "message"}``."""
-    phases: list[dict[str, Any]] = []
+def _phases(entries: Sequence[Mapping[str, Any]]) -> list[ReportedPhase]:
+    """When each module ran, neighbours of the same phase as one."""
+    phases: list[ReportedPhase] = []
     for entry in entries:
         if entry["kind"] != "module" or entry["module"] == "report":
             continue
@@ -182,14 +178,13 @@ def _phases(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return phases
 
 
-def _changes(entries: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """``{"module", "time", "items": [{"what", "before", "after"}], "more"}`` of each change; texts are cut at 200 characters."""
+def _changes(entries: Sequence[Mapping[str, Any]]) -> Iterator[ReportedChange]:
     for entry in entries:
         if entry["kind"] != "change" or entry["module"] in _NO_CHANGE_OF_THE_PRODUCT:
             continue
         before, after = (dict(_flat(entry["data"].get(side), entry["module"])) for side in ("before", "after"))
         names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-        items = [{"what": name, "before": before.get(name), "after": after.get(name)} for name in names]
+        items = [ReportedItem(what=name, before=before.get(name), after=after.get(name)) for name in names]
         module = entry["module"]
         yield {"module": module, "time": entry["time"], "items": items[:_MOST_CHANGES], "more": max(0, len(items) - _MOST_CHANGES)}
 
@@ -208,14 +203,14 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def metrics(checklist: Mapping[str, Any], row: str) -> list[dict[str, Any]]:
+def metrics(checklist: Checklist, row: str) -> list[dict[str, Any]]:
     """Evidence of a row's findings, newest run of it last."""
     return [
         finding["evidence"] for found in checklist["rows"] if found["id"] == row for finding in found["findings"] if finding["evidence"]
     ]
 
 
-def totals_line(checklist: Mapping[str, Any]) -> str:
+def totals_line(checklist: Checklist) -> str:
     """``18 pass, 1 skipped, 5 not run``"""
     return ", ".join(f"{count} {name}" for name, count in Counter(checklist["totals"]).items())
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .results import NOT_RUN, OTHER_RUN, duration, totals_line
+from .shapes import Checklist
 
 # Control characters could recolour or overwrite the terminal: what a log or a page said is not trusted.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -28,7 +29,7 @@ def said(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [*told] or [(row["reason"] or "", "")]
 
 
-def table(checklist: Mapping[str, Any], paths: Mapping[str, str], width: int = 100) -> Iterator[tuple[str, str]]:
+def table(checklist: Checklist, paths: Mapping[str, str], width: int = 100) -> Iterator[tuple[str, str]]:
     """(verdict, line) for each line, in the order to print, without rows of other runs; verdict chooses the colour, "" is plain."""
     title = f"{checklist['verdict'].upper()}  {checklist['headline']}"
     yield checklist["verdict"], title
@@ -52,7 +53,7 @@ def table(checklist: Mapping[str, Any], paths: Mapping[str, str], width: int = 1
         yield "", f"{name:<{_ID + _VERDICT}}{where}"
 
 
-def as_markdown(checklist: Mapping[str, Any]) -> str:
+def as_markdown(checklist: Checklist) -> str:
     """``summary.md``: verdict, what stops it, the rows, the times."""
     lines = [
         f"# {checklist['verdict'].upper()}: {checklist['headline']}",
