@@ -76,6 +76,7 @@ class Fault:
     reason: str
     message: str
     times: int
+    causes: tuple = ()
 
 
 class MemoryCluster(Cluster):
@@ -108,7 +109,8 @@ class MemoryApiServer:
         self.objects = {}  # (group, plural, namespace, name) -> object
         self.version, self.history, self.oldest = 0, [], 0
         self.changed = threading.Condition(threading.RLock())
-        self.requests, self.faults, self.scripts, self.commands = [], [], [], []
+        self.requests, self.faults, self.scripts, self.commands, self.evicted = [], [], [], [], []
+        self.before_write = lambda method, path: None  # another client that is faster by a moment
         self.controllers = []  # called as controller(server, object) after each write by a client
         self.answers = {}  # path -> body of paths that are no objects, for example a proxy's
         for name in namespaces:
@@ -126,7 +128,9 @@ class MemoryApiServer:
         new = copy.deepcopy(obj)
         if kind[1]:
             new["metadata"].setdefault("namespace", key[2])
-        return self._store(key, self.objects.get(key), new, manager, "Update", None)
+        self._store(key, self.objects.get(key), new, manager, "Update", None)
+        if "generation" in obj["metadata"]:
+            self.objects[key]["metadata"]["generation"] = obj["metadata"]["generation"]
 
     def find(self, api_version, kind, name, namespace="hsc-jit"):
         """The stored object. Refused: it is not there."""
@@ -143,8 +147,9 @@ class MemoryApiServer:
         new["status"] = {**new.get("status", {}), **status}
         self._put(key, new, "MODIFIED")
 
-    def fail(self, status, method=".*", path=".*", reason="InternalError", message="an injected fault", times=1):
-        self.faults.append(Fault(method, path, status, reason, message, times))
+    def fail(self, status, method=".*", path=".*", reason="InternalError", message="an injected fault", times=1, causes=()):
+        """causes: [(field, message)] of the server's Status."""
+        self.faults.append(Fault(method, path, status, reason, message, times, causes))
 
     def script(self, pattern, answer):
         """exec: what a command that matches ``pod container: argv`` gives: bytes, an ExecResult, an exception, or f(argv, stdin)."""
@@ -158,6 +163,8 @@ class MemoryApiServer:
     def request(self, method, target, body, headers, seconds, *, whole=True):
         parts = urlsplit(target)
         path, query = unquote(parts.path), dict(parse_qsl(parts.query))
+        if method != "GET":
+            self.before_write(method, path)
         with self.changed:
             self.requests.append((method, path, query))
             for fault in self.faults:
@@ -165,7 +172,7 @@ class MemoryApiServer:
                     fault.times -= 1
                     if not fault.status:
                         raise ConnectionRefusedError(fault.message)
-                    return _refusal(Refused(fault.status, fault.reason, fault.message))
+                    return _refusal(Refused(fault.status, fault.reason, fault.message, fault.causes))
             try:
                 if query.get("watch") == "true":
                     return Answer(200, stream=self._watch(self._place(path), query))
@@ -191,6 +198,7 @@ class MemoryApiServer:
         if method == "GET":
             return self._list(place, query, headers) if not name else self._get(place)
         if method == "POST" and sub == "eviction":
+            self.evicted.append(name)
             return self._delete((group, plural, namespace, name, ""), {})
         handler = {"POST": self._create, "PUT": self._replace, "PATCH": self._patch, "DELETE": self._delete}[method]
         if method == "DELETE":

@@ -8,22 +8,17 @@ import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._backup import s3
 from ansible_collections.hsc.jit.plugins.module_utils._backup.snapshot import Artefact, Snapshot, file_sha256
 from ansible_collections.hsc.jit.plugins.module_utils._errors import BackupError
+from memory_api import MemoryApiServer
 from moto.server import ThreadedMotoServer
 
 KEYS = {"access-key": "the-access-key", "secret-key": "the-very-secret-key"}
 
 
-class Cluster:
+def cluster():
     """A namespace with one Secret."""
-
-    namespace = "hsc-jit"
-
-    def namespaced(self, plural):
-        return plural
-
-    def find(self, path):
-        encoded = {name: base64.b64encode(value.encode()).decode() for name, value in KEYS.items()}
-        return {"data": encoded} if path == "secrets/hsc-backup-s3" else None
+    encoded = {name: base64.b64encode(value.encode()).decode() for name, value in KEYS.items()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hsc-backup-s3"}, "data": encoded}
+    return MemoryApiServer(secret).cluster()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +40,7 @@ def settings(endpoint, request):
 
 @pytest.fixture
 def offsite(settings):
-    return s3.connect(settings, Cluster())
+    return s3.connect(settings, cluster())
 
 
 def taken(folder, name, encryption="age"):
@@ -122,7 +117,7 @@ def test_a_damaged_copy_is_not_fetched(offsite, tmp_path):
 
 
 def test_a_store_that_is_away_is_a_finding_without_a_secret(settings, tmp_path):
-    offsite = s3.connect({**settings, "bucket": "no-such-bucket"}, Cluster())
+    offsite = s3.connect({**settings, "bucket": "no-such-bucket"}, cluster())
     finding, _ = s3.keep_copies(offsite, taken(tmp_path, "20261124T1"), tmp_path, 3)
     assert finding.verdict == "fail"
     assert "no-such-bucket" in finding.message
@@ -148,5 +143,5 @@ def test_without_a_place_only_the_old_ones_go(tmp_path):
 )
 def test_settings_that_are_none_are_named(settings, changes, said):
     with pytest.raises(ValueError, match=said):
-        s3.connect({**settings, **changes}, Cluster())
-    assert s3.connect({}, Cluster()) is None
+        s3.connect({**settings, **changes}, cluster())
+    assert s3.connect({}, cluster()) is None

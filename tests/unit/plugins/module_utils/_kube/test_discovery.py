@@ -2,7 +2,8 @@ import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 from ansible_collections.hsc.jit.plugins.module_utils._kube.discovery import Kinds, live
 from ansible_collections.hsc.jit.plugins.module_utils._kube.kinds import Resource
-from ansible_collections.hsc.jit.plugins.module_utils._product import SELECTOR
+from ansible_collections.hsc.jit.plugins.module_utils._product import PART_OF, SELECTOR
+from memory_api import MemoryApiServer
 
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "hsc-jit"}}
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hsc-jit"}}
@@ -29,36 +30,14 @@ def test_what_lives_elsewhere_or_in_no_namespace_is_tried_where_it_will_be():
     assert KINDS.trial(NAMESPACE, stand_in=True) == ("/api/v1/namespaces/hsc-jit", NAMESPACE)
 
 
-class Server(Cluster):
-    """ConfigMaps by name: with our labels or without. asked: how often each path was."""
-
-    def __init__(self, ours, foreign):
-        super().__init__("https://k", "hsc-jit", None, dict)
-        self.ours, self.foreign, self.asked = ours, foreign, []
-
-    def list(self, path, **query):
-        assert query == {"labelSelector": SELECTOR}, "contents of what is not ours"
-        self.asked.append(path)
-        return [config(name) for name in self.ours]
-
-    def names(self, path):
-        self.asked.append(path)
-        return {*self.ours, *self.foreign}
-
-    def find(self, path, **_):
-        self.asked.append(path)
-        name = path.rpartition("/")[2]
-        return config(name) if name in self.foreign else None
-
-
-def config(name):
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+def config(name, **labels):
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}}
 
 
 @pytest.mark.parametrize(("missing", "requests"), [(0, 1), (3, 4), (16, 17), (17, 3), (400, 3)])
 def test_objects_that_are_missing_cost_one_list_of_names_where_they_are_many(missing, requests):
-    server = Server(["ours"], ["others", "unlabelled"])
+    server = MemoryApiServer(config("ours", **PART_OF), config("others"), config("unlabelled"))
     objects = [config(name) for name in ("ours", "unlabelled")][: 2 if missing else 1] + [config(f"new-{n}") for n in range(missing - 1)]
-    found = live(Kinds(server, dict(KINDS.known)), objects, (), SELECTOR)
+    found = live(Kinds(server.cluster(), dict(KINDS.known)), objects, (), SELECTOR)
     assert {name for _, _, name in found} == ({"ours", "unlabelled"} if missing else {"ours"})
-    assert len(server.asked) == requests
+    assert len(server.requests) == requests

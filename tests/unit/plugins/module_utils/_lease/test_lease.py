@@ -1,11 +1,11 @@
-import copy
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 from ansible_collections.hsc.jit.plugins.module_utils._lease import lease as lease_module
 from ansible_collections.hsc.jit.plugins.module_utils._lease.lease import Holder, Keeper, Slot, standing
+from memory_api import MemoryApiServer
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SLOT = Slot("default", "hsc-jit", 20)
@@ -23,33 +23,7 @@ class Clock:
         self.time += timedelta(seconds=seconds)
 
 
-class Leases(Cluster):
-    """An API server that knows one Lease and refuses a write that was made from an older version."""
-
-    def __init__(self):
-        super().__init__("https://k", "hsc-jit", None, dict)
-        self.stored, self.version, self.before_write = None, 0, lambda: None
-
-    def find(self, path, **query):
-        assert path == "/apis/coordination.k8s.io/v1/namespaces/default/leases/hsc-jit-deploy"
-        return copy.deepcopy(self.stored)
-
-    def _store(self, obj):
-        self.version += 1
-        self.stored = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
-        return copy.deepcopy(self.stored)
-
-    def create(self, path, obj, **query):
-        self.before_write()
-        if self.stored:
-            raise ApiError(409, "AlreadyExists", "leases hsc-jit-deploy already exists")
-        return self._store(obj)
-
-    def replace(self, path, obj, **query):
-        self.before_write()
-        if obj["metadata"]["resourceVersion"] != str(self.version):
-            raise ApiError(409, "Conflict", "the object has been modified")
-        return self._store(obj)
+PATH = "/apis/coordination.k8s.io/v1/namespaces/default/leases/hsc-jit-deploy"
 
 
 @pytest.fixture
@@ -59,12 +33,35 @@ def clock():
 
 @pytest.fixture
 def cluster():
-    return Leases()
+    return MemoryApiServer().cluster()
+
+
+def spec_of(cluster):
+    return cluster.get(PATH)["spec"]
+
+
+def before_next_write(cluster, action, *, always=False):
+    """Runs ``action`` just before the next write arrives, as a client that is faster by a moment."""
+
+    def once(method, path):
+        cluster.pool.before_write = lambda method, path: None
+        action()
+        if always:
+            cluster.pool.before_write = once
+
+    cluster.pool.before_write = once
 
 
 @pytest.fixture
 def keeper(cluster, clock):
-    return lambda who, ended=lambda mark: False: Keeper(cluster, SLOT, who, clock.now, clock.sleep, ended)
+    """renewed: seconds by which another process' clock is ahead, so that its renewal is another write."""
+
+    moves = itertools.count(1)
+
+    def make(who, ended=lambda mark: False, renewed=0):
+        return Keeper(cluster, SLOT, who, lambda: clock.now() + timedelta(milliseconds=renewed * next(moves)), clock.sleep, ended)
+
+    return make
 
 
 def held_by(who, renewed=NOON):
@@ -106,8 +103,8 @@ def test_holding_again_renews_and_starts_no_second_keeper(keeper, cluster, clock
     assert keeper(ANN).take()[1] is True
     clock.sleep(3)
     assert keeper(ANN).take()[1] is False
-    assert cluster.stored["spec"]["renewTime"] == "2026-11-24T12:00:03.000000Z"
-    assert cluster.stored["spec"]["acquireTime"] == "2026-11-24T12:00:00.000000Z"
+    assert spec_of(cluster)["renewTime"] == "2026-11-24T12:00:03.000000Z"
+    assert spec_of(cluster)["acquireTime"] == "2026-11-24T12:00:00.000000Z"
     clock.sleep(12)
     assert keeper(ANN).take()[1] is True, "nobody renewed for two turns: its keeper is gone"
 
@@ -117,7 +114,7 @@ def test_a_run_that_ended_on_this_machine_is_replaced_without_waiting(keeper, cl
     finding, keep = keeper(ANN, ended=lambda mark: mark == BEN.process).take()
     assert (finding.verdict, keep, clock.now()) == ("pass", True, NOON)
     assert "its former holder's process has ended: ben@b:2/r2" in finding.message
-    assert cluster.stored["spec"]["holderIdentity"] == ANN.identity and cluster.stored["spec"]["leaseTransitions"] == 1
+    assert spec_of(cluster)["holderIdentity"] == ANN.identity and spec_of(cluster)["leaseTransitions"] == 1
 
 
 def test_an_expired_lease_is_taken_after_a_second_look(keeper, clock):
@@ -130,7 +127,7 @@ def test_an_expired_lease_is_taken_after_a_second_look(keeper, clock):
 def test_a_clock_that_is_ahead_does_not_take_a_lease_that_is_renewed(keeper, cluster, clock, monkeypatch):
     keeper(BEN).take()
     clock.sleep(60)
-    monkeypatch.setattr(clock, "sleep", lambda seconds: cluster.stored["spec"].update(renewTime="2026-11-24T12:00:05.000000Z"))
+    monkeypatch.setattr(clock, "sleep", lambda seconds: cluster.patch_merge(PATH, {"spec": {"renewTime": "2026-11-24T12:00:05.000000Z"}}))
     assert keeper(ANN).take()[0].verdict == "fail"
 
 
@@ -138,15 +135,11 @@ def test_a_runner_whose_clock_is_ahead_writes_the_servers_time(keeper, cluster, 
     """Else nobody could take the lease for hours, if that machine were lost."""
     cluster.clock_skew = 10_800.0
     keeper(ANN).take()
-    assert cluster.stored["spec"]["renewTime"] == "2026-11-24T09:00:00.000000Z"
+    assert spec_of(cluster)["renewTime"] == "2026-11-24T09:00:00.000000Z"
 
 
 def test_of_two_runs_at_the_same_moment_the_slower_is_refused(keeper, cluster):
-    def ben_is_faster():
-        cluster.before_write = lambda: None
-        keeper(BEN).take()
-
-    cluster.before_write = ben_is_faster
+    before_next_write(cluster, lambda: keeper(BEN).take())
     finding, _ = keeper(ANN).take()
     assert finding.verdict == "fail" and "ben@b:2/r2" in finding.message
 
@@ -156,24 +149,15 @@ def test_a_renewal_at_the_same_moment_is_no_failure(keeper, cluster, write):
     """The process that renews for the run was faster by a moment."""
     keeper(ANN).take()
 
-    def meanwhile():
-        cluster.before_write = lambda: None
-        keeper(ANN).renew()
-
-    cluster.before_write = meanwhile
+    before_next_write(cluster, lambda: keeper(ANN, renewed=1).renew())
     assert getattr(keeper(ANN), write)() is True
-    assert ("holderIdentity" in cluster.stored["spec"]) == (write == "renew")
+    assert ("holderIdentity" in spec_of(cluster)) == (write == "renew")
 
 
 def test_what_changes_again_and_again_is_given_up(keeper, cluster):
     keeper(ANN).take()
 
-    def always():
-        cluster.before_write = lambda: None
-        keeper(ANN).renew()
-        cluster.before_write = always
-
-    cluster.before_write = always
+    before_next_write(cluster, lambda: keeper(ANN, renewed=1).renew(), always=True)
     with pytest.raises(ApiError, match="3 times"):
         keeper(ANN).give_back()
 
@@ -182,5 +166,5 @@ def test_only_the_holder_renews_and_gives_back(keeper, cluster):
     keeper(ANN).take()
     assert keeper(BEN).renew() is False and keeper(BEN).give_back() is False
     assert keeper(ANN).renew() is True and keeper(ANN).give_back() is True
-    assert "holderIdentity" not in cluster.stored["spec"]
+    assert "holderIdentity" not in spec_of(cluster)
     assert keeper(BEN).take()[0].verdict == "pass"

@@ -1,41 +1,30 @@
 """What is tried again at once, and what is left in peace: a server that has the objects of a test, and counts what was asked of it."""
 
+import copy
 from datetime import UTC, datetime
 
 from ansible_collections.hsc.jit.plugins.module_utils._kube.objects import key
+from ansible_collections.hsc.jit.plugins.module_utils._product import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._release.unblock import Stuck
 from fake_clock import FakeClock
 from judged import ready_pod, unready
+from memory_api import MemoryApiServer
 
 NOW = datetime(2026, 11, 28, 2, 0, tzinfo=UTC)
 
 
-class Server:
-    def __init__(self, *pods, found=(), replica_sets=()):
-        self.lists = {"pods": pods, "replicasets": replica_sets, "events": ()}
-        self.found, self.asked, self.changed = list(found), [], []
-
-    def namespaced(self, plural, api="/api/v1", namespace=None):
-        return plural
-
-    def list(self, path, **_):
-        self.asked.append(path)
-        return self.lists[path]
-
-    def find(self, path):
-        self.asked.append(path)
-        return self.found.pop(0) if len(self.found) > 1 else self.found[0]
-
-    def delete(self, path):
-        self.changed.append(path)
-
-    def patch_merge(self, path, body, **_):
-        self.changed.append((path, body["metadata"]["annotations"]["hsc.jit/tried-again"]))
+def server_of(*objects):
+    """The objects, with the labels by which our pods are found."""
+    labelled = [copy.deepcopy(obj) for obj in objects]
+    for obj in labelled:
+        obj["metadata"]["labels"] = {**obj["metadata"].get("labels", {}), **PART_OF}
+    return MemoryApiServer(*labelled)
 
 
 def pod(name="store-0", revision="old", since="01:59:50", owner=("StatefulSet", "s"), waiting=None, **metadata):
     one = unready(since, name=name, **({"waiting": {"reason": waiting}} if waiting else {"running": {}}))
     owners = [{"kind": owner[0], "uid": owner[1]}]
+    one |= {"apiVersion": "v1"}
     one["metadata"] |= {"labels": {"controller-revision-hash": revision}, "ownerReferences": owners, **metadata}
     return one
 
@@ -57,66 +46,80 @@ def refused_deployment():
 
 def replica_set(name, replicas, wanted=2):
     metadata = {"name": name, "ownerReferences": [{"kind": "Deployment", "uid": "d"}]}
-    return {"metadata": metadata, "spec": {"replicas": wanted}, "status": {"observedGeneration": 1, "replicas": replicas}}
+    status = {"observedGeneration": 1, "replicas": replicas}
+    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": {"replicas": wanted}, "status": status}
 
 
 def tried(server, *live, never_good=False):
-    Stuck(server, {key(one): one for one in live}, NOW, FakeClock(), never_good).try_again(live)
-    return server.changed
+    """Last parts of the path of each write: ``pods/store-0``."""
+    server.requests.clear()
+    Stuck(server.cluster(), {key(one): one for one in live}, NOW, FakeClock(), never_good).try_again(live)
+    return ["/".join(path.split("/")[-2:]) for _, path in server.writes()]
+
+
+def lists(server, plural):
+    return [path for method, path, _ in server.requests if method == "GET" and path.endswith(f"/{plural}")]
 
 
 def test_a_store_that_recovers_is_left_in_peace():
     """Not ready for ten seconds, and of a release that was good."""
-    assert tried(Server(pod()), stateful_set()) == []
+    assert tried(server_of(pod()), stateful_set()) == []
 
 
 def test_a_store_that_was_never_good_or_needs_too_long_or_does_not_run_makes_room_for_the_corrected_one():
-    assert tried(Server(pod()), stateful_set(), never_good=True) == ["pods/store-0"]
-    assert tried(Server(pod(since="01:50:00")), stateful_set()) == ["pods/store-0"]
-    assert tried(Server(pod(waiting="ContainerCreating")), stateful_set()) == ["pods/store-0"]
+    assert tried(server_of(pod()), stateful_set(), never_good=True) == ["pods/store-0"]
+    assert tried(server_of(pod(since="01:50:00")), stateful_set()) == ["pods/store-0"]
+    assert tried(server_of(pod(waiting="ContainerCreating")), stateful_set()) == ["pods/store-0"]
 
 
 def test_what_is_ready_or_ending_or_new_already_stays():
     pods = ready(), pod(deletionTimestamp="now"), pod(revision="new"), pod(owner=("StatefulSet", "another"))
-    assert tried(Server(*pods), stateful_set(), never_good=True) == []
+    assert tried(server_of(*pods), stateful_set(), never_good=True) == []
 
 
 def test_old_pods_that_somebody_holds_back_stay():
     for strategy in ({"type": "OnDelete"}, {"rollingUpdate": {"partition": 1}}):
-        assert tried(Server(pod()), stateful_set(updateStrategy=strategy), never_good=True) == []
+        assert tried(server_of(pod()), stateful_set(updateStrategy=strategy), never_good=True) == []
 
 
 def test_its_controller_is_waited_for_until_it_has_seen_the_new_template():
-    server = Server(pod(), found=[stateful_set(seen=1), stateful_set()])
+    server = server_of(pod(), stateful_set(seen=1))
+    looks = []
+
+    def seen_at_the_second_look(method, query):
+        looks.append(method)
+        return stateful_set(seen=len(looks))
+
+    server.answers["/apis/apps/v1/namespaces/hsc-jit/statefulsets/store"] = seen_at_the_second_look
     assert tried(server, stateful_set(seen=1), never_good=True) == ["pods/store-0"]
-    assert server.asked.count("statefulsets/store") == 2
+    assert len(looks) == 2
 
 
 def test_nothing_is_deleted_for_a_controller_that_does_not_look():
-    for answer in (stateful_set(seen=1), None):
-        assert tried(Server(pod(), found=[answer]), stateful_set(seen=1), never_good=True) == []
+    for answer in ([stateful_set(seen=1)], []):
+        assert tried(server_of(pod(), *answer), stateful_set(seen=1), never_good=True) == []
 
 
 def test_a_pod_in_back_off_is_deleted_once():
     failed = pod(waiting="CrashLoopBackOff"), pod("web-1", owner=("ReplicaSet", "r"), waiting="ImagePullBackOff")
     own = pod("job-1", owner=("Job", "j"), waiting="CrashLoopBackOff"), pod("web-2", owner=("ReplicaSet", "r"), waiting="ContainerCreating")
-    server = Server(*failed, *own)
+    server = server_of(*failed, *own)
     assert tried(server, stateful_set(), never_good=True) == ["pods/store-0", "pods/web-1"]
-    assert server.asked.count("pods") == 1
+    assert len(lists(server, "pods")) == 1
 
 
 def test_what_is_as_it_should_be_costs_one_list():
-    server = Server(ready(), ready(name="web-1", owner=("ReplicaSet", "r")))
-    assert (tried(server, stateful_set(), never_good=True), server.asked) == ([], ["pods"])
+    server = server_of(ready(), ready(name="web-1", owner=("ReplicaSet", "r")))
+    assert tried(server, stateful_set(), never_good=True) == []
+    assert len(server.requests) == len(lists(server, "pods")) == 1
 
 
 def test_owners_that_were_refused_their_pods_are_had_to_look_again():
-    server = Server(replica_sets=[replica_set("web-new", 1), replica_set("web-old", 2)])
-    assert tried(server, refused_deployment(), stateful_set(replicas=3)) == [
-        *(("replicasets/web-new", value) for value in ("now", None)),
-        *(("statefulsets/store", value) for value in ("now", None)),
-    ]
+    server = server_of(replica_set("web-new", 1), replica_set("web-old", 2), refused_deployment(), stateful_set(replicas=3))
+    assert tried(server, refused_deployment(), stateful_set(replicas=3)) == ["replicasets/web-new"] * 2 + ["statefulsets/store"] * 2
+    for kind, name in (("ReplicaSet", "web-new"), ("StatefulSet", "store")):
+        assert "hsc.jit/tried-again" not in server.find("apps/v1", kind, name)["metadata"].get("annotations", {}), "set, and removed again"
 
 
 def test_a_stateful_set_whose_newest_spec_is_not_seen_is_not_short():
-    assert tried(Server(), stateful_set(seen=1, replicas=3)) == []
+    assert tried(server_of(), stateful_set(seen=1, replicas=3)) == []
