@@ -87,7 +87,7 @@ class MemoryCluster(Cluster):
         server.find("v1", "Pod", pod, namespace or self.namespace)
         server.commands.append((pod, container, list(argv)))
         for pattern, answer in server.scripts:
-            if re.search(pattern, f"{pod} {container}: {' '.join(argv)}"):
+            if re.search(pattern, f"{pod} {container}: {' '.join(argv)}", re.DOTALL):
                 result = answer(argv, stdin) if callable(answer) else answer
                 if isinstance(result, Exception):
                     raise result

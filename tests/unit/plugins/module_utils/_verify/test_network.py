@@ -6,28 +6,25 @@ import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ExecResult
 from ansible_collections.hsc.jit.plugins.module_utils._verify import network
+from memory_api import MemoryApiServer
 
 REFUSED = "ConnectionRefusedError: [Errno 111] Connection refused"
 POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
     "metadata": {"name": "worker-1", "labels": {"app": "hsc-jit-worker"}},
     "spec": {"containers": [{"name": "worker"}]},
     "status": {"conditions": [{"type": "Ready", "status": "True"}]},
 }
 
 
-class Cluster:
-    def __init__(self, allowed="", forbidden="TimeoutError: timed out", answer=None):
-        self.answer = answer or ExecResult(0, json.dumps({network.ALLOWED: allowed, network.FORBIDDEN: forbidden}).encode(), "")
-
-    def exec(self, pod, container, argv, **options):
-        assert (pod, container, argv[-2:]) == ("worker-1", "worker", [network.ALLOWED, network.FORBIDDEN])
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
-def check(pods=(POD,), **answers):
-    (finding,) = network.check_network(Cluster(**answers), list(pods), "hsc-jit-worker")
+def check(pods=(POD,), allowed="", forbidden="TimeoutError: timed out", answer=None):
+    server = MemoryApiServer(*pods)
+    server.script(
+        f"worker-1 worker: .*{network.ALLOWED} {network.FORBIDDEN}$",
+        answer or json.dumps({network.ALLOWED: allowed, network.FORBIDDEN: forbidden}).encode(),
+    )
+    (finding,) = network.check_network(server.cluster(), list(pods), "hsc-jit-worker")
     return finding
 
 

@@ -1,6 +1,7 @@
 from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ExecResult
 from ansible_collections.hsc.jit.plugins.module_utils._verify import tasks
+from memory_api import MemoryApiServer
 
 LENGTHS = b'{"fetch": 3, "maintenance": 0}'
 
@@ -8,27 +9,21 @@ LENGTHS = b'{"fetch": 3, "maintenance": 0}'
 def pod(name="worker-1", ready="True", **metadata):
     conditions = [{"type": "Ready", "status": ready}]
     return {
+        "apiVersion": "v1",
+        "kind": "Pod",
         "metadata": {"name": name, "labels": {"app": "hsc-jit-worker"}, **metadata},
         "spec": {"containers": [{"name": "worker"}]},
         "status": {"conditions": conditions},
     }
 
 
-class Cluster:
-    def __init__(self, inspect=ExecResult(0, b'{"celery@worker-1": []}', ""), lengths=ExecResult(0, LENGTHS, "")):  # noqa: B008
-        self.answers = {"celery": inspect, "python": lengths}
-
-    def exec(self, pod, container, argv, **options):
-        answer = self.answers[argv[0]]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-def check(cluster=None, pods=None, length=100):
-    return tasks.check_tasks(
-        cluster or Cluster(), pods if pods is not None else [pod()], "hsc-jit-worker", ["fetch", "maintenance"], length
-    )[0]
+def check(pods=None, length=100, inspect=b'{"celery@worker-1": []}', lengths=LENGTHS):
+    """inspect, lengths: what celery and the program that counts the queues answer."""
+    pods = [pod()] if pods is None else pods
+    server = MemoryApiServer(*pods)
+    server.script(": celery ", inspect)
+    server.script(": python ", lengths)
+    return tasks.check_tasks(server.cluster(), pods, "hsc-jit-worker", ["fetch", "maintenance"], length)[0]
 
 
 def test_workers_that_answer_pass_with_their_queues():
@@ -41,7 +36,7 @@ def test_pods_that_are_not_ready_or_leaving_are_no_workers():
 
 
 def test_silence_is_a_failure_with_celerys_words():
-    finding = check(Cluster(inspect=ExecResult(69, b"", "Error: No nodes replied within time constraint")))
+    finding = check(inspect=ExecResult(69, b"", "Error: No nodes replied within time constraint"))
     assert (finding.verdict, "No nodes replied" in finding.message) == ("fail", True)
 
 
@@ -56,12 +51,12 @@ def test_a_long_queue_is_named():
 
 
 def test_a_broker_that_refuses_is_a_failure_without_its_password():
-    finding = check(Cluster(lengths=ExecResult(1, b"", "Traceback\nError connecting to redis://:geheim@redis:6379")))
+    finding = check(lengths=ExecResult(1, b"", "Traceback\nError connecting to redis://:geheim@redis:6379"))
     assert (finding.verdict, "geheim" in finding.message) == ("fail", False)
 
 
 def test_no_right_to_exec_is_an_error_not_a_pass():
-    assert check(Cluster(inspect=ApiError(403, "Forbidden", "pods/exec is forbidden"))).verdict == "error"
+    assert check(inspect=ApiError(403, "Forbidden", "pods/exec is forbidden")).verdict == "error"
 
 
 def test_celerys_answer_is_found_among_its_warnings():
