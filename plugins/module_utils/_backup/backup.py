@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from .._errors import ApiError, BackupError, explain
 from .._finding import Finding
@@ -21,7 +20,7 @@ from .._progress import Progress
 from . import postgres, redis
 from .encryption import Seal, nameless
 from .scratch import STORES, TITLES, Scratch
-from .snapshot import Artefact, Snapshot, damage, differences, file_sha256
+from .snapshot import Artefact, Facts, Snapshot, damage, differences, file_sha256
 
 _IDS = {"redis": "BK-01", "postgres": "BK-02"}
 _FILES = {"redis": "redis.rdb", "postgres": "postgres.dump"}
@@ -53,7 +52,7 @@ class Backup:
     clock: Clock = CLOCK
     seal: Seal = field(default_factory=Seal)
     findings: list[Finding] = field(default_factory=list)
-    after: dict[str, dict[str, Any]] = field(default_factory=dict)  # facts of each source when its dump was done
+    after: dict[str, Facts] = field(default_factory=dict)  # facts of each source when its dump was done
 
     def stores(self) -> dict[str, str]:
         """{kind: pod} of the data stores that exist. BackupError: one exists but does not run, so it cannot be backed up."""

@@ -17,6 +17,7 @@ from .._errors import BackupError
 from .._kube.client import Cluster
 from .._process import has_ended, process_mark, split
 from .redis import checked, copy_in, first_bytes
+from .snapshot import Facts
 
 LOCAL = ("-h", "127.0.0.1", "-U", "hsc")
 _LIVE = (*LOCAL, "-d", "hsc")
@@ -76,7 +77,7 @@ def parse_census(text: str) -> dict[str, Any]:
     return found
 
 
-def facts(cluster: Cluster, pod: str, container: str, *, scratch: bool = False, database: str = "hsc") -> dict[str, Any]:
+def facts(cluster: Cluster, pod: str, container: str, *, scratch: bool = False, database: str = "hsc") -> Facts:
     """What is in a database at one moment, see ``parse_census``."""
     where = [*(_SCRATCH if scratch else LOCAL), "-d", database]
     script = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n{_CENSUS}\nCOMMIT;\n"
@@ -90,7 +91,7 @@ def revision(cluster: Cluster, pod: str, container: str) -> str:
     return str(parse_census(checked(cluster.exec(pod, container, command), f"{pod}: revision").decode()).get("revision", ""))
 
 
-def dump(cluster: Cluster, pod: str, container: str, target: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def dump(cluster: Cluster, pod: str, container: str, target: Path) -> tuple[Facts, Facts]:
     """Answers the facts of the very moment that the dump holds, twice: nothing lies between before and after."""
     name = session_name(process_mark(os.getpid()))
     script = f"SET application_name TO '{name}';\n\\setenv PGAPPNAME '{name}'\n{_DUMP}"

@@ -17,6 +17,7 @@ from typing import Any
 from .._errors import BackupError
 from .._kube.client import Cluster, ExecResult
 from .._poll import poll
+from .snapshot import Facts
 
 _LOG = "/tmp/redis.log"  # noqa: S108 (in the scratch pod, which nobody shares)
 _PORT = "6400"  # of the scratch server, on its pod's loopback
@@ -73,7 +74,7 @@ def first_bytes(path: Path) -> bytes:
         return file.read(5)
 
 
-def facts(cluster: Cluster, pod: str, container: str, *, scratch: bool = False) -> dict[str, Any]:
+def facts(cluster: Cluster, pod: str, container: str, *, scratch: bool = False) -> Facts:
     """{keys.<type>, elements.<type>, expiring: counts; sample: digest; mark: word of the last dump; writes: since the server started}.
 
     Keys that expire within five minutes are left out. In steps of ten thousand keys, so that a large server is never held for long.
@@ -122,7 +123,7 @@ def settings(cluster: Cluster, pod: str, container: str, *names: str) -> dict[st
     return dict(zip(words[::2], words[1::2], strict=False))
 
 
-def dump(cluster: Cluster, pod: str, container: str, target: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def dump(cluster: Cluster, pod: str, container: str, target: Path) -> tuple[Facts, Facts]:
     """A point-in-time RDB, as a replica would get it: right whether or not the server keeps an append-only file.
 
     Answers the source's facts of just before and just after. The word that is left in the source is in no other dump: a restore

@@ -12,24 +12,34 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from .. import _atomic_file
 
 DESCRIPTION = "snapshot.json"
 
+# What a data store holds: counts and texts by name, for example {"rows.public.products": 120, "revision": "0002"}. See ``differences``.
+Facts = dict[str, Any]
+
+
+class Proof(TypedDict, total=False):
+    """What a scratch server held after the restore, and how long restoring took. Empty: not proved."""
+
+    restored: Facts
+    seconds: float
+
 
 @dataclass
 class Artefact:
-    """One file of a snapshot. kind: redis or postgres. source: pod it came from. facts: what was in the source (see ``differences``)."""
+    """One file of a snapshot. kind: redis or postgres. source: pod it came from. facts: what was in the source."""
 
     kind: str
     path: str
     size_bytes: int
     sha256: str
     source: str
-    facts: dict[str, Any]
-    proof: dict[str, Any] = field(default_factory=dict)  # {"restored": facts, "seconds": n}; empty: not proved
+    facts: Facts
+    proof: Proof = field(default_factory=Proof)
     encryption: str = ""  # "age", or empty: the file is as the data store wrote it
 
 

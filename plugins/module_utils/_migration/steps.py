@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from .._backup.snapshot import refusal
 from .._errors import ApiError, OperatorError
@@ -21,9 +21,18 @@ _STEP = "Read the log above; correct the migration and run again. The previous r
 _LOG_LINES = 20
 
 
+class MigrationFacts(TypedDict):
+    """The module's return values. Plan and way_back are empty where nothing could be asked; log: the Job's last lines."""
+
+    plan: MigrationPlan
+    way_back: RollbackPolicy
+    revision: str
+    log: list[str]
+
+
 @dataclass
 class Migration:
-    """One call of the schema_migrate module. Its methods return Outcomes; facts: plan, way_back, revision, log."""
+    """One call of the schema_migrate module. Its methods return Outcomes with MigrationFacts."""
 
     context: Context
 
@@ -141,4 +150,5 @@ class Migration:
         revision: str = "",
         log: Sequence[str] = (),
     ) -> Outcome:
-        return Outcome(findings=findings, facts={"plan": plan or {}, "way_back": way or {}, "revision": revision, "log": list(log)})
+        facts = MigrationFacts(plan=plan or {}, way_back=way or {}, revision=revision, log=list(log))
+        return Outcome(findings=findings, facts=facts)
