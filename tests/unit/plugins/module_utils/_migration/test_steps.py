@@ -1,16 +1,17 @@
 """A migration's steps against a cluster in memory whose Jobs end as the test says."""
 
 import json
+import threading
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError, OperatorError
+from ansible_collections.hsc.jit.plugins.module_utils._errors import OperatorError
 from ansible_collections.hsc.jit.plugins.module_utils._migration.steps import Migration
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._readiness import waiter
 from ansible_collections.hsc.jit.plugins.module_utils._release import record
-from fake_clock import FakeClock
+from fake_clock import TickingClock
+from memory_api import MemoryApiServer
 
 NOW = datetime(2026, 11, 25, 5, tzinfo=UTC)
 WORKLOAD = {
@@ -31,80 +32,37 @@ def plan(kind="contract", *, applied=False):
     return {"current": current, "head": "r1", "pending": pending, "since": "r0", "steps": [step(kind, applied=applied)]}
 
 
-class Jobs:
-    """Runs Jobs at once. answers: what each ``plan`` Job logs, one after the other; run: how the other ends."""
-
-    namespace = "ns"
-    node_scale_up_seconds = 0.0
+class Jobs(MemoryApiServer):
+    """Runs Jobs at once. answers: what each ``plan`` Job logs, one after the other; run: how the other ends, "" for never."""
 
     def __init__(self, *answers, run="Complete", live=LIVE, releases=(4,)):
-        self.answers, self.run, self.live = list(answers), run, live
-        self.jobs, self.started, self.deleted = {}, [], []
-        self.records = [record.as_config_map(record.Release(n, "deployed", "d", schema_revision="r0")) for n in releases]
+        super().__init__(*([live] if live else []))
+        for number in releases:
+            self.record(record.Release(number, "deployed", "d", schema_revision="r0"))
+        self.replies, self.end, self.started = list(answers), run, []
+        self.controllers.append(Jobs.finish)
 
-    def namespaced(self, plural, api="/api/v1", namespace=None):
-        return plural
+    def record(self, release):
+        self.add(record.as_config_map(release))
 
-    def find(self, path, **query):
-        if path.startswith("/apis/"):
-            return {"resources": [{"name": "jobs", "kind": "Job", "namespaced": True, "verbs": ["list"]}]}
-        plural, _, name = path.partition("/")
-        return self.live if plural == "deployments" else self.jobs.get(name)
+    def finish(self, obj):
+        """A controller: the Job ends, its pod and its log stay."""
+        name = obj["metadata"]["name"]
+        if obj["kind"] != "Job" or obj.get("status"):
+            return
+        self.started.append(obj)
+        planned = "-plan-" in name
+        log = json.dumps(self.replies.pop(0)) if planned else "migrate: Running upgrade r0 -> r1"
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": obj["metadata"]["uid"]}
+        metadata = {"name": name, "labels": {"job-name": name}, "ownerReferences": [owner]}
+        self.add({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}, "status": {"phase": "Running"}})
+        self.answers[f"/api/v1/namespaces/hsc-jit/pods/{name}/log"] = log.encode()
+        if end := "Complete" if planned else self.end:
+            condition = {"type": end, "status": "True", "reason": "BackoffLimitExceeded", "message": "it failed"}
+            self.set_status(obj, conditions=[condition])
 
-    def list(self, path, **query):
-        if path == "configmaps":
-            return self.records
-        if path == "pods":
-            name = query.get("labelSelector", "").removeprefix("job-name=")
-            return [{"metadata": {"name": name, "creationTimestamp": "1"}, "status": {}}] if name else []
-        return list(self.jobs.values()) if path == "jobs" else []
-
-    def create(self, path, manifest):
-        action = "plan" if "-plan-" in manifest["metadata"]["name"] else "run"
-        end = "Complete" if action == "plan" else self.run
-        if isinstance(end, Exception):
-            raise end
-        conditions = [{"type": end, "status": "True", "reason": "BackoffLimitExceeded", "message": "it failed"}] if end else []
-        log = json.dumps(self.answers.pop(0)) if action == "plan" else "migrate: Running upgrade r0 -> r1"
-        self.jobs[manifest["metadata"]["name"]] = {**manifest, "status": {"conditions": conditions}, "log": log}
-        self.started.append(manifest)
-
-    def delete(self, path, propagation="Background"):
-        self.deleted.append(path)
-        del self.jobs[path.partition("/")[2]]
-
-    def logs(self, pod, container=None, **query):
-        return self.jobs[pod]["log"]
-
-
-CLOCK = FakeClock()
-
-
-class Listed:
-    """A mirror without threads: it lists at each look, and each wait is a second."""
-
-    problem = None
-
-    def __init__(self, cluster, sources):
-        self.cluster, self.sources = cluster, sources
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def objects(self, name):
-        return self.cluster.list(self.sources[name][0])
-
-    def wait(self, _seconds):
-        CLOCK.now += 1
-
-
-@pytest.fixture(autouse=True)
-def no_time(monkeypatch):
-    CLOCK.now = 0.0
-    monkeypatch.setattr(waiter, "Mirror", Listed)
+    def jobs(self):
+        return [name for _, plural, _, name in self.objects if plural == "jobs"]
 
 
 def steps(jobs, tmp_path, **params):
@@ -113,11 +71,8 @@ def steps(jobs, tmp_path, **params):
         "snapshot_max_age_minutes": 60, "accept": [], "restore_on_failure": False, "inventory": [], "lock_timeout_seconds": 15.0,
         "statement_timeout_seconds": 0.0, "timeout_seconds": 30,
     }  # fmt: skip
-    context = Context(
-        {**defaults, **params}, False, Progress(str(tmp_path / "said")), jobs,
-        lambda: NOW, CLOCK,
-    )  # fmt: skip
-    return Migration(context)
+    progress = Progress(str(tmp_path / "said"))
+    return Migration(Context({**defaults, **params}, False, progress, jobs.cluster(), lambda: NOW, TickingClock()))
 
 
 def verdicts(outcome):
@@ -145,7 +100,7 @@ AHEAD = {"refused": "This image does not know revision r9", "unknown": "r9", "he
 def test_an_image_older_than_a_schema_that_only_grew_is_deployed_and_nothing_is_migrated(tmp_path):
     jobs = Jobs(AHEAD)
     grown = record.Release(5, "withdrawn", "d", schema_revision="r9", schema_class="expand")
-    jobs.records.append(record.as_config_map(grown))
+    jobs.record(grown)
     outcome = steps(jobs, tmp_path).migrated()
     assert verdicts(outcome) == [("MG-02", "pass"), ("MG-01", "pass")]
     assert "The database is at r9, not in this image (r0): newer, and allowed by release 5's record" in outcome.findings[0].message
@@ -159,8 +114,9 @@ def test_an_image_older_than_a_schema_of_which_nothing_is_known_is_refused(tmp_p
     assert "does not know revision r9" in outcome.findings[0].message
 
 
-@pytest.mark.parametrize("jobs", [Jobs(live=None), Jobs(releases=())])
-def test_a_first_release_is_not_asked(jobs, tmp_path):
+@pytest.mark.parametrize("before", [{"live": None}, {"releases": ()}])
+def test_a_first_release_is_not_asked(before, tmp_path):
+    jobs = Jobs(**before)
     assert verdicts(steps(jobs, tmp_path).planned()) == [("MG-02", "pass")]
     assert jobs.started == []
 
@@ -205,12 +161,15 @@ def test_a_job_that_takes_too_long_is_ended_before_anything_is_put_back(tmp_path
     jobs = Jobs(plan(), plan(), run="")
     outcome = steps(jobs, tmp_path, accept=["r1"], timeout_seconds=3).migrated()
     assert verdicts(outcome)[1] == ("MG-01", "fail")
-    assert [path for path in jobs.deleted if "-run-" in path]
-    assert not any("-run-" in name for name in jobs.jobs)
+    assert [path for method, path in jobs.writes() if method == "DELETE" and "-run-" in path]
+    assert not any("-run-" in name for name in jobs.jobs())
 
 
 def test_a_lost_api_server_is_no_reason_to_think_that_nothing_was_migrated(tmp_path):
-    outcome = steps(Jobs(plan(), run=ApiError(0, "Unreachable", "gone")), tmp_path, accept=["r1"]).migrated()
+    jobs = Jobs(plan())
+    migration = steps(jobs, tmp_path, accept=["r1"])
+    jobs.before_write = lambda method, path: method == "POST" and jobs.started and jobs.fail(0, "POST", "/jobs$", message="gone")
+    outcome = migration.migrated()
     assert verdicts(outcome)[1] == ("MG-01", "error")
     assert outcome.facts["way_back"]["applied"] is True
 
@@ -229,13 +188,9 @@ def test_a_job_of_a_killed_run_is_waited_for_and_not_started_again(tmp_path, mon
     jobs = Jobs(plan(), run="")
     migration = steps(jobs, tmp_path, accept=["r1"])
     manifest = migration._job("run")
-    jobs.create("jobs", manifest)
-
-    class Ends(Listed):
-        def wait(self, seconds):
-            super().wait(seconds)
-            jobs.jobs[manifest["metadata"]["name"]]["status"]["conditions"] = [{"type": "Complete", "status": "True"}]
-
-    monkeypatch.setattr(waiter, "Mirror", Ends)
+    cluster = jobs.cluster()
+    running = cluster.create(cluster.namespaced("jobs", "/apis/batch/v1"), manifest)
+    ends = {"type": "Complete", "status": "True"}
+    threading.Timer(0.5, lambda: jobs.set_status({**running, "kind": "Job"}, conditions=[ends])).start()
     assert verdicts(migration.migrated())[1] == ("MG-01", "pass")
     assert [one["metadata"]["name"] for one in jobs.started].count(manifest["metadata"]["name"]) == 1
