@@ -112,7 +112,7 @@ class MemoryApiServer:
         self.requests, self.faults, self.scripts, self.commands, self.evicted = [], [], [], [], []
         self.before_write = lambda method, path: None  # another client that is faster by a moment
         self.controllers = []  # called as controller(server, object) after each write by a client
-        self.answers = {}  # path -> body of paths that are no objects, for example a proxy's
+        self.answers = {}  # path -> body, or f(method, query, body), of paths that are no stored objects, for example a proxy's
         for name in namespaces:
             self.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         for obj in objects:
@@ -187,7 +187,7 @@ class MemoryApiServer:
     def _serve(self, method, path, query, body, headers):
         if path in self.answers:
             answer = self.answers[path]
-            return answer(method, query) if callable(answer) else answer
+            return answer(method, query, body) if callable(answer) else answer
         if path == "/version":
             return {"major": "1", "minor": "34", "gitVersion": "v1.34.0"}
         group, plural, namespace, name, sub = place = self._place(path)

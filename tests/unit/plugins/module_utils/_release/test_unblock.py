@@ -86,7 +86,7 @@ def test_its_controller_is_waited_for_until_it_has_seen_the_new_template():
     server = server_of(pod(), stateful_set(seen=1))
     looks = []
 
-    def seen_at_the_second_look(method, query):
+    def seen_at_the_second_look(method, query, body):
         looks.append(method)
         return stateful_set(seen=len(looks))
 
