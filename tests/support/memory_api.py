@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import server_side_apply as ssa
+from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 from ansible_collections.hsc.jit.plugins.module_utils._kube.exec import ExecResult
 from fake_clock import FakeClock
@@ -112,7 +113,8 @@ class MemoryApiServer:
         self.requests, self.faults, self.scripts, self.commands, self.evicted = [], [], [], [], []
         self.before_write = lambda method, path: None  # another client that is faster by a moment
         self.controllers = []  # called as controller(server, object) after each write by a client
-        self.answers = {}  # path -> body, or f(method, query, body), of paths that are no stored objects, for example a proxy's
+        # Paths that are not stored objects, such as a proxy's: a body, an ApiError, or f(method, query, body) that returns one of these.
+        self.answers = {}
         for name in namespaces:
             self.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         for obj in objects:
@@ -129,8 +131,8 @@ class MemoryApiServer:
         if kind[1]:
             new["metadata"].setdefault("namespace", key[2])
         self._store(key, self.objects.get(key), new, manager, "Update", None)
-        if "generation" in obj["metadata"]:
-            self.objects[key]["metadata"]["generation"] = obj["metadata"]["generation"]
+        given = {name: obj["metadata"][name] for name in ("generation", "creationTimestamp") if name in obj["metadata"]}
+        self.objects[key]["metadata"] |= given
 
     def find(self, api_version, kind, name, namespace="hsc-jit"):
         """The stored object. Refused: it is not there."""
@@ -187,7 +189,10 @@ class MemoryApiServer:
     def _serve(self, method, path, query, body, headers):
         if path in self.answers:
             answer = self.answers[path]
-            return answer(method, query, body) if callable(answer) else answer
+            answer = answer(method, query, body) if callable(answer) else answer
+            if isinstance(answer, ApiError):
+                raise Refused(answer.status, answer.reason, answer.message)
+            return answer
         if path == "/version":
             return {"major": "1", "minor": "34", "gitVersion": "v1.34.0"}
         group, plural, namespace, name, sub = place = self._place(path)

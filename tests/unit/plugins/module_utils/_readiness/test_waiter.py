@@ -7,6 +7,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._kube.kinds import Resourc
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._readiness import waiter
 from ansible_collections.hsc.jit.plugins.module_utils._readiness.waiter import Watch
+from memory_api import MemoryApiServer
 
 JOB = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "uid": "u"}, "spec": {}}
 POD = {
@@ -42,27 +43,17 @@ class Script:
         return self.now if isinstance(self.now, Exception) else None
 
     def objects(self, name):
-        return self.now.get(name if isinstance(name, str) else self.sources[name][0], [])
+        return self.now.get(name if isinstance(name, str) else self.sources[name][0].rpartition("/")[2], [])
 
     def wait(self, _seconds):
         self.turn += 1
         self.clock[0] += 1
 
 
-class FakeCluster:
-    namespace = "ns"
-    patience = 30.0
-    node_scale_up_seconds = 0.0
-
-    def namespaced(self, plural, api="/api/v1", namespace=None):
-        return plural
-
-    def logs(self, *_, **__):
-        return "first\nlast words"
-
-
 def wait(*script, seconds=30.0):
-    clock, cluster = [0.0], FakeCluster()
+    clock, server = [0.0], MemoryApiServer(POD, namespaces=("ns",))
+    server.answers["/api/v1/namespaces/ns/pods/j-1/log"] = b"first\nlast words"
+    cluster = server.cluster("ns")
     kinds = Kinds(cluster, {("batch/v1", "Job"): Resource("/apis/batch/v1", "batch", "jobs", True)})
     watch = Watch(cluster, kinds, Progress(), lambda: clock[0], Script(clock, script))
     return watch.wait([JOB, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}], seconds), clock[0]
@@ -139,7 +130,8 @@ def test_nothing_is_opened_where_nothing_is_waited_for():
     def never(*_):
         raise AssertionError("opened")
 
-    watch = Watch(FakeCluster(), Kinds(FakeCluster(), {}), Progress(), lambda: 0.0, never)
+    cluster = MemoryApiServer().cluster()
+    watch = Watch(cluster, Kinds(cluster, {}), Progress(), lambda: 0.0, never)
     assert [finding.verdict for finding in watch.wait([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}], 30)] == [
         "pass"
     ]

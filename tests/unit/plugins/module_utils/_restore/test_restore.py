@@ -1,6 +1,7 @@
 """A restore without a cluster: which snapshot, what speaks against it, how Redis' files change places, what stays after a failure."""
 
 import json
+import re
 import shutil
 from contextlib import nullcontext
 
@@ -10,12 +11,14 @@ from ansible_collections.hsc.jit.plugins.module_utils._backup.backup import Back
 from ansible_collections.hsc.jit.plugins.module_utils._backup.snapshot import Artefact, Snapshot, choose, file_sha256, read
 from ansible_collections.hsc.jit.plugins.module_utils._errors import BackupError
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster, ExecResult
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ExecResult
+from ansible_collections.hsc.jit.plugins.module_utils._product import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._readiness import waiter
 from ansible_collections.hsc.jit.plugins.module_utils._restore import redis
 from ansible_collections.hsc.jit.plugins.module_utils._restore import restore as restore_module
 from fake_clock import FakeClock
+from memory_api import MemoryApiServer
 
 
 def taken(folder, name, *, proved=True, **more):
@@ -50,45 +53,44 @@ def test_a_folder_that_was_moved_is_read_where_it_lies(tmp_path):
         read(tmp_path / "b/1")
 
 
-class Api(Cluster):
-    """Objects by path; Deployments lose their pods when they are scaled to zero. Commands are kept, and answered by their first words."""
+class Product(MemoryApiServer):
+    """Two data writers, each with one pod as long as it has replicas, and Redis. answers: {first words of a command: its result}."""
 
     def __init__(self, answers=()):
-        super().__init__("https://k", "hsc-jit", None, dict)
-        self.objects, self.jobs, self.ran, self.answers = {}, [], [], dict(answers)
+        super().__init__()
+        self.controllers.append(Product.scale)
+        for words, answer in dict(answers).items():
+            self.script(f": {re.escape(words)}", answer)
+        self.script("", b"")  # any other command succeeds
+        self.add(pod("hsc-jit-redis-0"))
         for name, count in (("hsc-jit-backend", 3), ("hsc-jit-answer", 1)):
-            self.objects[self.namespaced("deployments", "/apis/apps/v1") + f"/{name}"] = {"spec": {"replicas": count}, "metadata": {}}
+            deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {"replicas": count}}
+            self.scale(self.add(deployment) or deployment)
 
-    def find(self, path, **query):
-        return self.objects.get(path)
+    def scale(self, obj):
+        """A controller: the pod of a Deployment comes and goes."""
+        if obj["kind"] == "Deployment":
+            name = obj["metadata"]["name"]
+            self.objects.pop(("", "pods", "hsc-jit", f"{name}-1"), None)
+            if obj["spec"]["replicas"]:
+                self.add(pod(f"{name}-1", app=name))
 
-    get = find
+    def ran(self):
+        return [" ".join(argv) for _, _, argv in self.commands]
 
-    def list(self, path, **query):
-        if path.endswith("/jobs"):
-            return self.jobs
-        if not query.get("labelSelector", "").startswith("app in"):
-            return []
-        return [{"metadata": {"name": path}} for path, one in self.objects.items() if one.get("spec", {}).get("replicas")]
 
-    def patch_merge(self, path, changes, **query):
-        for part in set(changes) & {"spec", "data"}:
-            self.objects[path][part].update(changes[part])
+def pod(name, **labels):
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": {}, "status": {"phase": "Running"}}
 
-    def create(self, path, obj, **query):
-        self.objects[f"{path}/{obj['metadata']['name']}"] = obj
 
-    def delete(self, path, propagation="Background", grace_seconds=None):
-        return self.objects.pop(path, None) is not None
-
-    def exec(self, pod, container, argv, *, stdin=b"", stdout=None, namespace=None, timeout_seconds=600.0):
-        self.ran.append(" ".join(argv))
-        return next((answer for words, answer in self.answers.items() if self.ran[-1].startswith(words)), ExecResult(0, b"", ""))
+def migration_job():
+    metadata = {"name": "hsc-jit-migrate-run-1", "labels": PART_OF}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "status": {"active": 1}}
 
 
 @pytest.fixture
 def restore(tmp_path):
-    one = Backup(Api(), Progress(), {}, clock=FakeClock())
+    one = Backup(Product().cluster(), Progress(), {}, clock=FakeClock())
     return restore_module.Restore(one, taken(tmp_path, "1"), {"redis": "hsc-jit-redis-0"}, lambda: "2-safety", 10)
 
 
@@ -104,10 +106,7 @@ def test_nothing_speaks_against_a_proved_snapshot(restore):
         (lambda one: setattr(one.snapshot.artefacts[0], "sha256", "0" * 64), "SHA-256 differs"),
         (lambda one: setattr(one.snapshot, "namespace", "other"), "of namespace other"),
         (lambda one: one.pods.clear(), "no Redis to restore into"),
-        (
-            lambda one: one.cluster.jobs.append({"metadata": {"name": "hsc-jit-migrate-run-1"}, "status": {"active": 1}}),
-            "hsc-jit-migrate-run-1",
-        ),
+        (lambda one: one.cluster.pool.add(migration_job()), "hsc-jit-migrate-run-1"),
     ],
 )
 def test_what_speaks_against_it_is_a_finding(restore, change, said):
@@ -162,7 +161,7 @@ def test_after_a_killed_replacement_redis_starts_anew_before_its_settings_are_re
     monkeypatch.setattr(scratch.Scratch, "server", lambda self, artefact, plain: order.append("scratch") or nullcontext("scratch"))
     restore._keep("replacing", "2-safety")
     again = restore_module.Restore(restore.backup, restore.snapshot, restore.pods, lambda: "3-safety", 10)
-    restore.cluster.answers["redis-cli --raw CONFIG GET"] = ExecResult(1, b"", "as far as here")
+    restore.cluster.pool.scripts.insert(0, ("redis-cli --raw CONFIG GET", ExecResult(1, b"", "as far as here")))
     finding = again.carry_out()
     assert "as far as here" in finding.message
     assert order == ["restart hsc-jit-redis-0", "scratch"]
@@ -176,25 +175,25 @@ def settings(**changes):
 def test_with_an_append_only_file_the_dump_becomes_its_base(tmp_path):
     source = tmp_path / "rdb"
     source.write_bytes(b"REDIS0010")
-    api = Api({**settings(), "stat": ExecResult(0, b"9\n", "")})
-    found = redis.prepare(api, "pod", "redis", source)
-    assert "redis-check-aof /data/hsc-restore/a.aof.manifest" in api.ran
-    api.ran.clear()
-    redis.swap(api, "pod", "redis", found)
-    assert api.ran.index("redis-cli CONFIG SET appendonly no") < api.ran.index("mv /data/aof /data/hsc-replaced")
-    assert api.ran[-1] == "mv /data/hsc-restore /data/aof"
+    api = Product({**settings(), "stat": ExecResult(0, b"9\n", "")})
+    found = redis.prepare(api.cluster(), "hsc-jit-redis-0", "redis", source)
+    assert "redis-check-aof /data/hsc-restore/a.aof.manifest" in api.ran()
+    api.commands.clear()
+    redis.swap(api.cluster(), "hsc-jit-redis-0", "redis", found)
+    assert api.ran().index("redis-cli CONFIG SET appendonly no") < api.ran().index("mv /data/aof /data/hsc-replaced")
+    assert api.ran()[-1] == "mv /data/hsc-restore /data/aof"
 
 
 def test_without_one_the_dump_is_the_file_that_is_read(tmp_path):
     source = tmp_path / "rdb"
     source.write_bytes(b"REDIS0010")
-    api = Api({**settings(appendonly="no"), "stat": ExecResult(0, b"9\n", "")})
-    redis.swap(api, "pod", "redis", redis.prepare(api, "pod", "redis", source))
-    assert api.ran[-1] == "mv /data/hsc-restore/a.aof.1.base.rdb /data/dump.rdb"
+    api = Product({**settings(appendonly="no"), "stat": ExecResult(0, b"9\n", "")})
+    redis.swap(api.cluster(), "hsc-jit-redis-0", "redis", redis.prepare(api.cluster(), "hsc-jit-redis-0", "redis", source))
+    assert api.ran()[-1] == "mv /data/hsc-restore/a.aof.1.base.rdb /data/dump.rdb"
 
 
 def test_an_old_redis_is_refused_before_anything_happens(tmp_path):
-    api = Api({"redis-cli --raw CONFIG GET": ExecResult(0, b"dir\n/data\nappendonly\nyes\n", "")})
+    api = Product({"redis-cli --raw CONFIG GET": ExecResult(0, b"dir\n/data\nappendonly\nyes\n", "")})
     with pytest.raises(BackupError, match="Redis 7 or later"):
-        redis.prepare(api, "pod", "redis", tmp_path / "rdb")
-    assert json.dumps(api.ran).count("rm") == 0
+        redis.prepare(api.cluster(), "hsc-jit-redis-0", "redis", tmp_path / "rdb")
+    assert json.dumps(api.ran()).count("rm") == 0

@@ -5,32 +5,27 @@ import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._finding import Finding
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
+from ansible_collections.hsc.jit.plugins.module_utils._product import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._verify import checks
 from fake_clock import FakeClock
+from memory_api import MemoryApiServer
 
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 
 
-class Cluster:
-    """Pods with logs."""
+def cluster_of(*pods, logs=None):
+    """logs: {(pod, whether of the previous container): text, or the API server's refusal}; a log that is not named is empty."""
+    server, texts = MemoryApiServer(*pods), logs or {}
+    for one in pods:
+        name = one["metadata"]["name"]
 
-    namespace = "hsc-jit"
+        def answer(method, query, body, name=name):
+            text = texts.get((name, query.get("previous") == "true"), "")
+            return text if isinstance(text, ApiError) else text.encode()
 
-    def __init__(self, pods=(), logs=None):
-        self.pods, self.texts = list(pods), logs or {}
-
-    def namespaced(self, plural):
-        return f"/api/v1/namespaces/hsc-jit/{plural}"
-
-    def list(self, path, **query):
-        return self.pods
-
-    def logs(self, pod, container, *, previous, **query):
-        answer = self.texts.get((pod, previous), "")
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        server.answers[f"/api/v1/namespaces/hsc-jit/pods/{name}/log"] = answer
+    return server.cluster()
 
 
 def look_at(cluster=None, clock=None, **asked):
@@ -49,7 +44,9 @@ def look_at(cluster=None, clock=None, **asked):
 def pod(name="api-1", restarts=0, born=NOW - timedelta(hours=1), app="api"):
     status = {"name": app, "restartCount": restarts, "containerID": "containerd://x"}
     return {
-        "metadata": {"name": name, "labels": {"app": app}, "creationTimestamp": born.isoformat().replace("+00:00", "Z")},
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": app, **PART_OF}, "creationTimestamp": born.isoformat().replace("+00:00", "Z")},
         "status": {"containerStatuses": [status]},
     }
 
@@ -114,29 +111,29 @@ def test_the_door_is_given_time_but_not_for_ever(monkeypatch, opens_at, verdict,
 
 
 def test_logs_of_restarted_containers_are_read_too():
-    cluster = Cluster([pod(restarts=1)], {("api-1", True): log(6), ("api-1", False): log(1)})
+    cluster = cluster_of(pod(restarts=1), logs={("api-1", True): log(6), ("api-1", False): log(1)})
     (finding,) = checks.check_logs(look_at(cluster))
     assert (finding.verdict, finding.evidence["errors"]) == ("fail", 7)
 
 
 def test_a_log_that_has_gone_is_empty_but_one_that_may_not_be_read_is_told():
-    gone = Cluster([pod(restarts=1)], {("api-1", True): ApiError(400, "BadRequest", "previous terminated container not found")})
+    gone = cluster_of(pod(restarts=1), logs={("api-1", True): ApiError(400, "BadRequest", "previous terminated container not found")})
     assert checks.check_logs(look_at(gone))[0].verdict == "pass"
     with pytest.raises(ApiError):
-        checks.check_logs(look_at(Cluster([pod()], {("api-1", False): ApiError(403, "Forbidden", "pods/log is forbidden")})))
+        checks.check_logs(look_at(cluster_of(pod(), logs={("api-1", False): ApiError(403, "Forbidden", "pods/log is forbidden")})))
 
 
 def test_before_is_before_the_rollout_and_new_pods_have_none():
     began = NOW - timedelta(minutes=2)
     old, new = pod("api-1"), pod("db-1", born=NOW - timedelta(minutes=1), app="db")
     texts = {("api-1", False): log(60, timedelta(minutes=5)) + log(6), ("db-1", False): log(6)}
-    found = checks.check_logs(look_at(Cluster([old, new], texts), rollout_began=began))
+    found = checks.check_logs(look_at(cluster_of(old, new, logs=texts), rollout_began=began))
     assert [(one.evidence["component"], one.verdict) for one in found] == [("api", "pass"), ("db", "fail")]
     assert found[1].evidence["errors_per_minute_before"] is None
 
 
 def test_a_namespace_without_the_product_is_a_failure():
-    assert checks.check_logs(look_at(Cluster()))[0].verdict == "fail"
+    assert checks.check_logs(look_at(cluster_of()))[0].verdict == "fail"
 
 
 @pytest.mark.parametrize(
