@@ -102,6 +102,7 @@ class _Link:
         request.headers.update(cluster.authorize())
         self.protocol.send_request(request)
         self._unsent = bytearray()
+        self._early: list[Any] = []  # frames that came in one piece with the answer to the upgrade
         self._ended = False
         try:
             self._await_upgrade(time.monotonic() + _OPEN_SECONDS)
@@ -117,6 +118,7 @@ class _Link:
             refused = next((event for event in events if getattr(event, "status_code", 101) != 101), None)
             if refused is not None:
                 raise ApiError.of_answer(refused.status_code, bytes(refused.body or b""))
+            self._early += [event for event in events if hasattr(event, "opcode")]
             if self.protocol.handshake_exc is not None:
                 raise ConnectionError(str(self.protocol.handshake_exc))
 
@@ -133,6 +135,9 @@ class _Link:
 
     def exchange(self, deadline: float) -> list[Any]:
         """Events of the protocol after the socket moved once. TimeoutError: it did not until the deadline."""
+        if self._early:
+            early, self._early = self._early, []
+            return early
         if self._ended:
             raise ConnectionError("the API server ended the connection")
         left = deadline - time.monotonic()

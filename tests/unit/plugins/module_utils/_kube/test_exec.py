@@ -14,6 +14,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._kube.exec import execute
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Response
+from websockets.server import ServerProtocol
 from websockets.sync.server import serve
 
 SUCCESS = {"status": "Success"}
@@ -36,6 +37,16 @@ def read_stdin(connection):
     return data
 
 
+def connection(port):
+    """What `execute` needs of a client."""
+    return SimpleNamespace(
+        server=f"http://127.0.0.1:{port}",
+        pool=SimpleNamespace(open_socket=lambda seconds: socket.create_connection(("127.0.0.1", port), seconds)),
+        authorize=lambda: {"Authorization": "Bearer token"},
+        namespaced=lambda plural, namespace: f"/api/v1/namespaces/{namespace}/{plural}",
+    )
+
+
 @contextmanager
 def kubelet(conversation, refuse=None):
     """(connection for `execute`, list of requested paths). conversation: what the container's side says."""
@@ -55,14 +66,7 @@ def kubelet(conversation, refuse=None):
     with serve(handler, "127.0.0.1", 0, subprotocols=["v5.channel.k8s.io"], process_request=process, max_size=None) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.socket.getsockname()[1]
-        pool = SimpleNamespace(open_socket=lambda seconds: socket.create_connection(("127.0.0.1", port), seconds))
-        cluster = SimpleNamespace(
-            server=f"http://127.0.0.1:{port}",
-            pool=pool,
-            authorize=lambda: {"Authorization": "Bearer token"},
-            namespaced=lambda plural, namespace: f"/api/v1/namespaces/{namespace}/{plural}",
-        )
-        yield cluster, asked
+        yield connection(port), asked
         server.shutdown()
 
 
@@ -83,6 +87,31 @@ def test_exit_code_and_both_outputs(status, code):
     address = urlsplit(asked[0])
     assert address.path == "/api/v1/namespaces/ns/pods/web-1/exec"
     assert parse_qsl(address.query)[:3] == [("command", "sh"), ("command", "-c"), ("command", "a b")]
+
+
+def test_frames_that_come_with_the_upgrade_are_not_lost():
+    """A short command may have ended before the API server's answer to the upgrade is read: all of it comes in one piece."""
+
+    def answer(listener):
+        link, _ = listener.accept()
+        with link:
+            protocol = ServerProtocol(subprotocols=["v5.channel.k8s.io"])
+            protocol.receive_data(link.recv(65536))
+            (request,) = protocol.events_received()
+            protocol.send_response(protocol.accept(request))
+            protocol.send_binary(b"\x01out")
+            protocol.send_binary(b"\x03" + json.dumps(SUCCESS).encode())
+            protocol.send_close(1000)
+            link.sendall(b"".join(protocol.data_to_send()))
+            link.recv(65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        server = threading.Thread(target=answer, args=(listener,))
+        server.start()
+        result = call(connection(port))
+        server.join(10)
+    assert (result.returncode, result.stdout) == (0, b"out")
 
 
 def test_output_after_the_status_is_not_lost():
