@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 
-from ._errors import ApiError, HscError
+from ._errors import ApiError, HscError, os_error_step
 from ._finding import Finding, worst
 
+_UNEXPECTED = "Compare the object that the check reads with its schema (kubectl get -o yaml). If it is valid, report a bug of hsc.jit."
 Check = tuple[str, Callable[[], Iterable[Finding]]]  # id of the checklist, and what returns its findings
 
 
@@ -36,9 +39,13 @@ def run_check(check_id: str, check: Callable[[], Iterable[Finding]]) -> list[Fin
         return [not_checked(check_id, error)]
     except HscError as error:
         return [Finding(check_id, "error", error.message, {}, error.next_step)]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = f"Not checked: an object or an answer is not as Kubernetes defines it ({type(error).__name__}: {error})."
-        return [Finding(check_id, "error", message, {}, "See what PF-03 reports about the objects.")]
+    except OSError as error:
+        return [Finding(check_id, "error", f"Not checked: {error}.", {"error": type(error).__name__}, os_error_step(error))]
+    except Exception as error:  # one check that stops must not hide what the others found
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        message = f"Not checked: {type(error).__name__} at {where}: {error}. An object or an answer has an unexpected form."
+        return [Finding(check_id, "error", message, {"error": type(error).__name__}, _UNEXPECTED)]
 
 
 def verdict_of(findings: Sequence[Finding]) -> str:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +25,21 @@ def explain(error: Exception) -> str:
     """The message, followed by the next step if there is one: for a sentence that reports several errors."""
     step = error.next_step if isinstance(error, HscError) else ""
     return f"{error} {step}" if step else str(error)
+
+
+_OS_STEPS = {
+    errno.ENOSPC: "Free disk space on the controller (df -h) and run again.",
+    errno.EDQUOT: "Free disk space in this user's quota (quota -s) and run again.",
+    errno.EACCES: "Give this user the right to the path that the message names, or choose another path in the inventory.",
+    errno.EPERM: "Give this user the right to the path that the message names, or choose another path in the inventory.",
+    errno.EROFS: "Choose a folder on a writable file system in the inventory (release_evidence_dir, backup_directory).",
+    errno.ENOENT: "Check the path that the message names in the inventory.",
+}
+
+
+def os_error_step(error: OSError) -> str:
+    """What an operator does about an error of the operating system on the controller."""
+    return _OS_STEPS.get(error.errno or 0, "Look at the controller (df -h, dmesg), remove the cause and run again.")
 
 
 class OperatorError(HscError):

@@ -20,7 +20,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from . import _journal, _waiver
-from ._errors import ApiError, HscError
+from ._errors import ApiError, HscError, os_error_step
 from ._finding import VERDICTS, Finding
 from ._kube.client import Cluster, connect
 from ._poll import CLOCK, Clock
@@ -55,7 +55,6 @@ class Context:
     cluster: Cluster = None  # type: ignore[assignment]  # given to every module that asks for it
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     clock: Clock = CLOCK
-    check_id: str = ""  # the check of the checklist that the module carries out; an error becomes a finding of this check
 
 
 @dataclass
@@ -72,14 +71,24 @@ class Outcome:
     diff: list[dict[str, Any]] | None = None
 
 
-def run(spec: Mapping[str, Any], work: Callable[[Context], Outcome], *, cluster: bool = True, **module_options: Any) -> None:
-    """Carry out ``work`` as an Ansible module. ``module_options`` are AnsibleModule's, e.g. required_if."""
+CheckId = str | Callable[[Mapping[str, Any]], str]  # of the checklist; the callable gets the module's options
+
+
+def run(
+    spec: Mapping[str, Any], work: Callable[[Context], Outcome], *, cluster: bool = True, check_id: CheckId = "", **module_options: Any
+) -> None:
+    """Carry out ``work`` as an Ansible module.
+
+    check_id: the check that the module carries out. An error that ends the module becomes a finding of this check, so that the report
+    names it. module_options: AnsibleModule's, for example required_if.
+    """
     target = TARGET_SPEC if cluster else {}
     module = AnsibleModule({**target, **RUN_SPEC, **spec}, supports_check_mode=True, **module_options)
     name = str(module._name).rsplit(".", 1)[-1]
     started = time.monotonic()
     outcome, failure = Outcome(), {}
     context = Context(module.params, module.check_mode, Progress(module.params["progress_file"]))
+    check = check_id(module.params) if callable(check_id) else check_id
     try:
         waivers = _waiver.parse(module.params["waivers"])
         if cluster:
@@ -87,12 +96,10 @@ def run(spec: Mapping[str, Any], work: Callable[[Context], Outcome], *, cluster:
             context.cluster.on_wait = lambda words: context.progress.say("API server", detail=words)
         outcome = work(context)
         outcome.findings = _waiver.applied(outcome.findings, waivers, context.now().date())
-    except (HscError, ValueError) as error:
-        failure = _failure(error)
-        if context.check_id:
-            outcome.findings = [Finding(context.check_id, "error", failure["msg"], {"error": type(error).__name__}, failure["next_step"])]
     except Exception as error:
-        failure = _bug(error, name)
+        failure = _failure(error) if isinstance(error, HscError | ValueError | OSError) else _bug(error, name)
+        if check:
+            outcome.findings = [Finding(check, "error", failure["msg"], {"error": type(error).__name__}, failure["next_step"])]
     result = _result(outcome, module.params["fail_on"], failure, module._diff)
     result["seconds"] = round(time.monotonic() - started, 3)
     result["invocation"] = {"module_args": {option: _shown(value) for option, value in module.params.items()}}
@@ -114,6 +121,8 @@ def _failure(error: Exception) -> dict[str, Any]:
     """The result fields of an error that an operator can act on: msg and next_step."""
     if isinstance(error, ApiError):
         return {"msg": f"Kubernetes API: {error.message} ({error.reason or error.status})", "next_step": error.next_step}
+    if isinstance(error, OSError) and not isinstance(error, HscError):
+        return {"msg": f"This machine: {error}.", "next_step": os_error_step(error)}
     return {"msg": str(error), "next_step": error.next_step if isinstance(error, HscError) else ""}
 
 

@@ -119,7 +119,7 @@ def work(context: Context) -> Outcome:
 
 
 def main() -> None:
-    run(SPEC, work)
+    run(SPEC, work, check_id="BK-01")
 
 
 if __name__ == "__main__":

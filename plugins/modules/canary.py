@@ -108,7 +108,7 @@ def work(context: Context) -> Outcome:
 
 
 def main() -> None:
-    run(SPEC, work)
+    run(SPEC, work, check_id="RO-04")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def work(context: Context) -> Outcome:
 
 
 def main() -> None:
-    run(SPEC, work)
+    run(SPEC, work, check_id="OP-06")
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ def work(context: Context) -> Outcome:
 
 
 def main() -> None:
-    run(SPEC, work)
+    run(SPEC, work, check_id="PF-90")
 
 
 if __name__ == "__main__":

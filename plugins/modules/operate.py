@@ -102,13 +102,13 @@ SPEC = {
 
 
 def work(context: Context) -> Outcome:
-    context.check_id = CHECK_IDS[context.params["operation"]]
     outcome: Outcome = getattr(Operation(context), context.params["operation"])()
     return outcome
 
 
 def main() -> None:
-    run(SPEC, work, required_if=[("operation", "scale", ["replicas"]), ("operation", "drain", ["node"])])
+    required = [("operation", "scale", ["replicas"]), ("operation", "drain", ["node"])]
+    run(SPEC, work, check_id=lambda options: CHECK_IDS[options["operation"]], required_if=required)
 
 
 if __name__ == "__main__":

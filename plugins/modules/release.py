@@ -160,7 +160,7 @@ def work(context: Context) -> Outcome:
 
 
 def main() -> None:
-    run(SPEC, work)
+    run(SPEC, work, check_id=lambda options: "RO-03" if options["state"] == "previous" else "RO-01")
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ SPEC = {
 
 
 def work(context: Context) -> Outcome:
-    params, context.check_id = context.params, "BK-05"
+    params = context.params
     folder = Path(params["directory"])
     snapshot = s3.choose(s3.connect(params["s3"], context.cluster), folder, params["snapshot"])
     backup = of_run(context)
@@ -146,7 +146,7 @@ def work(context: Context) -> Outcome:
 
 
 def main() -> None:
-    run(SPEC, work)
+    run(SPEC, work, check_id="BK-05")
 
 
 if __name__ == "__main__":

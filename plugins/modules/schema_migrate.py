@@ -133,7 +133,7 @@ def work(context: Context) -> Outcome:
 
 
 def main() -> None:
-    run(SPEC, work)
+    run(SPEC, work, check_id=lambda options: "MG-02" if options["state"] == "planned" else "MG-01")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ansible_collections.hsc.jit.plugins.module_utils._backup import redis as backup_redis
+from ansible_collections.hsc.jit.plugins.module_utils._backup import pod_files
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 
 PODS = {"redis": "hsc-jit-redis-0", "postgres": "hsc-jit-postgres-0"}
@@ -12,13 +12,13 @@ DUMPS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'hsc.
 
 def redis(product: Cluster, *argv: str) -> str:
     """What redis-cli answers to one command."""
-    return backup_redis.checked(product.exec(PODS["redis"], "redis", ["redis-cli", *argv]), "redis-cli").decode().strip()
+    return pod_files.checked(product.exec(PODS["redis"], "redis", ["redis-cli", *argv]), "redis-cli").decode().strip()
 
 
 def sql(product: Cluster, text: str) -> str:
     """Rows as psql prints them, fields separated by |."""
     command = ["psql", "-h", "127.0.0.1", "-U", "hsc", "-d", "hsc", "-qAt", "-v", "ON_ERROR_STOP=1", "-c", text]
-    return backup_redis.checked(product.exec(PODS["postgres"], "postgres", command), "psql").decode().strip()
+    return pod_files.checked(product.exec(PODS["postgres"], "postgres", command), "psql").decode().strip()
 
 
 @contextmanager

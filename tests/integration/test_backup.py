@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._backup import backup as backup_module
+from ansible_collections.hsc.jit.plugins.module_utils._backup import pod_files, scratch
 from ansible_collections.hsc.jit.plugins.module_utils._backup import redis as backup_redis
-from ansible_collections.hsc.jit.plugins.module_utils._backup import scratch
 from ansible_collections.hsc.jit.plugins.module_utils._backup import snapshot as backup_snapshot
 from ansible_collections.hsc.jit.plugins.module_utils._backup.encryption import Seal
 from ansible_collections.hsc.jit.plugins.module_utils._backup.snapshot import Artefact, Snapshot
@@ -117,7 +117,7 @@ def test_a_file_that_was_exchanged_or_lost_is_not_restored(product, images, take
 def test_a_dump_without_the_rows_is_refused(product, images, taken, tmp_path, flag, said):
     partial = copy(artefact(taken, "postgres"), tmp_path)
     command = ["pg_dump", "-h", "127.0.0.1", "-U", "hsc", "-d", "hsc", "--format=custom", "--no-owner", flag]
-    backup_redis.checked(product.exec(PODS["postgres"], "postgres", command, stdout=Path(partial.path)), "pg_dump")
+    pod_files.checked(product.exec(PODS["postgres"], "postgres", command, stdout=Path(partial.path)), "pg_dump")
     refused(product, images, tmp_path, rehashed(partial), said)
 
 
@@ -173,7 +173,7 @@ def test_a_database_in_use_is_counted_to_the_row_at_the_dumps_own_moment(product
     END LOOP; END $$;"""
     psql = ["psql", "-h", "127.0.0.1", "-U", "hsc", "-d", "hsc", "--quiet", "--file=-"]
     table = b"CREATE TABLE test_backup_busy (id serial PRIMARY KEY, word text);"
-    backup_redis.checked(product.exec(PODS["postgres"], "postgres", psql, stdin=table), "psql")
+    pod_files.checked(product.exec(PODS["postgres"], "postgres", psql, stdin=table), "psql")
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(product.exec, PODS["postgres"], "postgres", psql, stdin=work.encode())
         try:
@@ -201,7 +201,7 @@ def nightly(product, images, tmp_path):
         assert job.good, job.said
         for path in found.values():
             written = f"/backups/{job.pod}{path.suffix}"
-            backup_redis.checked(product.exec(pod, "scratch", ["cat", written], stdout=path), "cat")
+            pod_files.checked(product.exec(pod, "scratch", ["cat", written], stdout=path), "cat")
             product.exec(pod, "scratch", ["rm", written])
         yield found
 

@@ -16,7 +16,7 @@ from typing import Any
 from .._errors import BackupError
 from .._kube.client import Cluster
 from .._process import has_ended, process_mark, split
-from .redis import checked, copy_in, first_bytes
+from .pod_files import checked, copy_in, first_bytes
 from .snapshot import Facts
 
 LOCAL = ("-h", "127.0.0.1", "-U", "hsc")

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import BackupError
-from .._kube.client import Cluster, ExecResult
+from .._kube.client import Cluster
 from .._poll import poll
+from .pod_files import checked, copy_in, first_bytes
 from .snapshot import Facts
 
 _LOG = "/tmp/redis.log"  # noqa: S108 (in the scratch pod, which nobody shares)
@@ -51,27 +52,6 @@ table.sort(sums)
 table.insert(answer, table.concat(sums, ''))
 return answer
 """
-
-
-def checked(result: ExecResult, what: str) -> bytes:
-    if result.returncode:
-        said = (result.stderr.strip() or result.stdout.decode("utf-8", "replace").strip())[-500:]
-        raise BackupError(f"{what} ended with {result.returncode}: {said}")
-    return result.stdout
-
-
-def copy_in(cluster: Cluster, pod: str, container: str, source: Path, target: str) -> None:
-    """A file of ours into the container, whole: cp keeps its output open, which is why it is not dd (see _exec)."""
-    checked(cluster.exec(pod, container, ["cp", "/dev/stdin", target], stdin=source), f"{pod}: copying to {target}")
-    size = int(checked(cluster.exec(pod, container, ["stat", "--format=%s", target]), f"{pod}: stat {target}"))
-    if size != source.stat().st_size:
-        raise BackupError(f"{pod}: {size} of {source.stat().st_size} bytes arrived at {target}.")
-
-
-def first_bytes(path: Path) -> bytes:
-    """The five bytes by which both dump formats name themselves."""
-    with path.open("rb") as file:
-        return file.read(5)
 
 
 def facts(cluster: Cluster, pod: str, container: str, *, scratch: bool = False) -> Facts:

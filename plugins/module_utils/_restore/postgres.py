@@ -7,8 +7,8 @@ from __future__ import annotations
 from operator import not_
 from pathlib import Path
 
+from .._backup.pod_files import checked
 from .._backup.postgres import LOCAL, PSQL
-from .._backup.redis import checked
 from .._errors import BackupError
 from .._kube.client import Cluster
 from .._poll import CLOCK, Clock, poll

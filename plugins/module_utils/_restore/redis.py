@@ -11,7 +11,8 @@ from __future__ import annotations
 from operator import not_
 from pathlib import Path
 
-from .._backup.redis import checked, copy_in, settings
+from .._backup.pod_files import checked, copy_in
+from .._backup.redis import settings
 from .._errors import ApiError, BackupError
 from .._kube.client import Cluster
 from .._kube.objects import Object, is_ready

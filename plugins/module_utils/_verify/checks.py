@@ -16,9 +16,9 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from .._checks import run_checks
+from .._checks import run_checks, verdict_of
 from .._errors import ApiError
-from .._finding import Finding, worst
+from .._finding import Finding
 from .._kube.client import Cluster
 from .._module import Context
 from .._poll import Clock, poll
@@ -82,13 +82,13 @@ def look(context: Context, asked: Asked) -> list[Finding]:
             (check_id, partial(_untried(check_id) if shut and check_id in BEHIND_THE_DOOR else check, one)) for check_id, check in stage
         ]
         found += run_checks(checks, len(checks))
-        context.progress.say("Verify", detail=", ".join(f"{check_id} {_verdict_of(check_id, found)}" for check_id, _ in stage))
+        context.progress.say("Verify", detail=", ".join(f"{check_id} {verdict_of(_of(check_id, found))}" for check_id, _ in stage))
     return sorted(found, key=lambda finding: finding.id)
 
 
 def after_way_back(found: list[Finding]) -> Finding:
     """RO-03 of a release that was put back: whether it does what users need, in one finding, so that it is not taken for the failed one."""
-    verdicts = {row: _verdict_of(row, found) for row in dict.fromkeys(one.id for one in found)}
+    verdicts = {row: verdict_of(_of(row, found)) for row in dict.fromkeys(one.id for one in found)}
     bad = [one for one in found if one.verdict in ("fail", "error")]
     if not bad:
         return Finding("RO-03", "pass", "What was put back was verified again: nothing fails.", verdicts)
@@ -97,8 +97,8 @@ def after_way_back(found: list[Finding]) -> Finding:
     return Finding("RO-03", "fail", f"What was put back was verified again, and does not pass: {told}", verdicts, step)
 
 
-def _verdict_of(row: str, found: list[Finding]) -> str:
-    return worst(finding.verdict for finding in found if finding.id == row)
+def _of(check_id: str, findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.id == check_id]
 
 
 def _untried(row: str) -> Callable[[Look], list[Finding]]:

@@ -72,6 +72,24 @@ def test_unexpected_error_is_journalled_with_its_place(run_module, tmp_path):
     assert entry["data"]["failed"] and "Traceback" in entry["data"]["traceback"]
 
 
+@pytest.mark.parametrize(
+    ("error", "message", "next_step"),
+    [
+        (OSError(28, "No space left on device", "/e"), "This machine: [Errno 28] No space left on device: '/e'.", "Free disk"),
+        (PermissionError(13, "Permission denied", "/e"), "Permission denied: '/e'", "right to the path"),
+        (KeyError("spec"), "unexpected KeyError", "bug of hsc.jit"),
+    ],
+)
+def test_every_error_becomes_a_finding_of_the_modules_check(run_module, error, message, next_step):
+    def work(context):
+        raise error
+
+    result, code = run_module(work, check_id=lambda options: "RO-01")
+    (finding,) = result["findings"]
+    assert code == 1 and (finding["id"], finding["verdict"]) == ("RO-01", "error")
+    assert message in finding["message"] and next_step in finding["next_step"] and next_step in result["next_step"]
+
+
 def test_exec_timeout_keeps_its_message_and_is_a_timeout_error():
     error = ExecTimeoutError("Pod a did not answer.", "Look at it.")
     assert isinstance(error, TimeoutError)

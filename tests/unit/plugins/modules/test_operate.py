@@ -24,11 +24,9 @@ class HangingRedis:
         raise ExecTimeoutError(f"Pod hsc-jit/{pod}: command {argv[0]} did not end within {timeout_seconds:.0f} s.", "Look at the pod.")
 
 
-def test_timed_out_command_is_a_finding_with_a_next_step(run_module, tmp_path):
+def test_timed_out_command_is_a_finding_with_a_next_step(run_main, tmp_path):
     journal = tmp_path / "run/journal.jsonl"
-    result, code = run_module(
-        operate.work, operate.SPEC, HangingRedis(), operation="flush", environment="local", confirm="local", journal=str(journal)
-    )
+    result, code = run_main(operate, HangingRedis(), operation="flush", environment="local", confirm="local", journal=str(journal))
     assert code == 1 and "exception" not in result
     assert result["msg"] == "Pod hsc-jit/cache-1: command redis-cli did not end within 30 s."
     (finding,) = result["findings"]

@@ -5,6 +5,7 @@ from ansible_collections.hsc.jit.plugins.module_utils import _journal
 from ansible_collections.hsc.jit.plugins.module_utils._backup import s3
 from ansible_collections.hsc.jit.plugins.module_utils._backup.s3 import Offsite
 from ansible_collections.hsc.jit.plugins.modules import restore_snapshot
+from memory_api import MemoryApiServer
 
 
 class UnreachableBucket:
@@ -15,12 +16,12 @@ class UnreachableBucket:
 
 
 @pytest.mark.parametrize("snapshot", ["newest", "20261124T120000Z"])
-def test_unreachable_bucket_is_a_finding_with_a_next_step(run_module, tmp_path, monkeypatch, snapshot):
+def test_unreachable_bucket_is_a_finding_with_a_next_step(run_main, tmp_path, monkeypatch, snapshot):
     monkeypatch.setattr(s3, "connect", lambda settings, cluster: Offsite(UnreachableBucket(), "backups"))
     journal = tmp_path / "run/journal.jsonl"
-    result, code = run_module(
-        restore_snapshot.work,
-        restore_snapshot.SPEC,
+    result, code = run_main(
+        restore_snapshot,
+        MemoryApiServer().cluster(),
         directory=str(tmp_path),
         snapshot=snapshot,
         environment="staging",
