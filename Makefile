@@ -45,7 +45,7 @@ faults: env ## a small release, broken in every way we know; what was reported a
 	$(pytest) tests/faults -m "not slow" --junitxml=$(results)/faults.xml
 	@{ cat tests/faults/table.md; echo; cat $(results)/faults.md; } > docs/faults.md
 
-kills: env ## deployments ended where each phase is at work, and at HSC_KILLS=20 random moments: half an hour; into docs/kills.md
+kills: env ## deployments ended where each phase is at work, and at HSC_KILLS=20 random moments: over 45 minutes; into docs/kills.md
 	HSC_KILLS=$${HSC_KILLS:-20} $(pytest) tests/faults/test_interrupted.py --junitxml=$(results)/kills.xml
 	@{ cat tests/faults/kills.md; echo; cat $(results)/faults.md; } > docs/kills.md
 

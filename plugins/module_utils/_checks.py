@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path
 
-from ._errors import ApiError, HscError, os_error_step
+from ._errors import ApiError, HscError, os_error_advice, place_of
 from ._finding import Finding, worst
 
 _UNEXPECTED = "Compare the object that the check reads with its schema (kubectl get -o yaml). If it is valid, report a bug of hsc.jit."
@@ -40,11 +38,10 @@ def run_check(check_id: str, check: Callable[[], Iterable[Finding]]) -> list[Fin
     except HscError as error:
         return [Finding(check_id, "error", error.message, {}, error.next_step)]
     except OSError as error:
-        return [Finding(check_id, "error", f"Not checked: {error}.", {"error": type(error).__name__}, os_error_step(error))]
+        message, step = os_error_advice(error)
+        return [Finding(check_id, "error", f"Not checked. {message}", {"error": type(error).__name__}, step)]
     except Exception as error:  # one check that stops must not hide what the others found
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        message = f"Not checked: {type(error).__name__} at {where}: {error}. An object or an answer has an unexpected form."
+        message = f"Not checked: {type(error).__name__} at {place_of(error)}: {error}. An object or an answer has an unexpected form."
         return [Finding(check_id, "error", message, {"error": type(error).__name__}, _UNEXPECTED)]
 
 

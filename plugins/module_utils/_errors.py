@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import json
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -37,9 +39,19 @@ _OS_STEPS = {
 }
 
 
-def os_error_step(error: OSError) -> str:
-    """What an operator does about an error of the operating system on the controller."""
-    return _OS_STEPS.get(error.errno or 0, "Look at the controller (df -h, dmesg), remove the cause and run again.")
+def os_error_advice(error: OSError) -> tuple[str, str]:
+    """(message, next step) of an operating system's error on the controller: a file, a process or a network connection."""
+    if error.errno in _OS_STEPS:
+        return f"Controller: {error}.", _OS_STEPS[error.errno]
+    if error.filename is not None:
+        return f"Controller: {error}.", "Look at the controller's disks (df -h, dmesg), remove the cause and run again."
+    return f"Network connection from the controller: {error}.", "Check that the controller reaches the address (curl, openssl s_client)."
+
+
+def place_of(error: BaseException) -> str:
+    """The source line that raised the error, for example ``_plan.py:48``."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
 class OperatorError(HscError):

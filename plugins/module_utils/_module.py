@@ -20,7 +20,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from . import _journal, _waiver
-from ._errors import ApiError, HscError, os_error_step
+from ._errors import ApiError, HscError, os_error_advice, place_of
 from ._finding import VERDICTS, Finding
 from ._kube.client import Cluster, connect
 from ._poll import CLOCK, Clock
@@ -122,14 +122,13 @@ def _failure(error: Exception) -> dict[str, Any]:
     if isinstance(error, ApiError):
         return {"msg": f"Kubernetes API: {error.message} ({error.reason or error.status})", "next_step": error.next_step}
     if isinstance(error, OSError) and not isinstance(error, HscError):
-        return {"msg": f"This machine: {error}.", "next_step": os_error_step(error)}
+        return dict(zip(("msg", "next_step"), os_error_advice(error), strict=True))
     return {"msg": str(error), "next_step": error.next_step if isinstance(error, HscError) else ""}
 
 
 def _bug(error: Exception, name: str) -> dict[str, Any]:
     """The result fields of an error that nobody expected. It is in the journal like every failure; -vvv shows the traceback."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    msg = f"Module {name} ended with an unexpected {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})."
+    msg = f"Module {name} ended with an unexpected {type(error).__name__}: {error} ({place_of(error)})."
     step = "This is a bug of hsc.jit. Run again with -vvv and report the traceback. Check what the run changed: playbooks/drift.yml."
     return {"msg": msg, "next_step": step, "exception": "".join(traceback.format_exception(error))}
 

@@ -10,6 +10,15 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.hsc.jit.plugins.module_utils import _module
 
 
+def _result_of(monkeypatch, module_main, arguments):
+    """(result, exit code) of a function that ends as a module does."""
+    monkeypatch.setattr(basic.AnsibleModule, "_log_invocation", lambda self: None)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    with patch_module_args(arguments), pytest.raises(SystemExit) as exit_info:
+        module_main()
+    return json.loads(sys.stdout.getvalue().strip().splitlines()[-1]), exit_info.value.code
+
+
 @pytest.fixture
 def run_module(monkeypatch):
     """(result, exit code) of ``work``. cluster: a fake that the work finds as ``context.cluster``."""
@@ -19,12 +28,8 @@ def run_module(monkeypatch):
             context.cluster = cluster
             return work(context)
 
-        monkeypatch.setattr(sys, "stdout", io.StringIO())
-        with patch_module_args(arguments), pytest.raises(SystemExit) as exit_info:
-            _module.run(spec or {}, with_cluster, cluster=False, check_id=check_id)
-        return json.loads(sys.stdout.getvalue().strip().splitlines()[-1]), exit_info.value.code
+        return _result_of(monkeypatch, lambda: _module.run(spec or {}, with_cluster, cluster=False, check_id=check_id), arguments)
 
-    monkeypatch.setattr(basic.AnsibleModule, "_log_invocation", lambda self: None)
     return call
 
 
@@ -34,10 +39,6 @@ def run_main(monkeypatch):
 
     def call(module, cluster, **arguments):
         monkeypatch.setattr(_module, "connect", lambda options: cluster)
-        monkeypatch.setattr(sys, "stdout", io.StringIO())
-        with patch_module_args(arguments), pytest.raises(SystemExit) as exit_info:
-            module.main()
-        return json.loads(sys.stdout.getvalue().strip().splitlines()[-1]), exit_info.value.code
+        return _result_of(monkeypatch, module.main, arguments)
 
-    monkeypatch.setattr(basic.AnsibleModule, "_log_invocation", lambda self: None)
     return call

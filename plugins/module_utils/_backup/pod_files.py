@@ -21,7 +21,7 @@ def checked(result: ExecResult, what: str) -> bytes:
 def copy_in(cluster: Cluster, pod: str, container: str, source: Path, target: str) -> None:
     """Copy a local file into the container. Raises BackupError unless every byte arrived.
 
-    The command is cp and not dd, because dd closes its output early (see _kube/exec.py).
+    The command is cp, because it keeps its standard output open while it reads. With dd the copy arrives cut (see _kube/exec.py).
     """
     checked(cluster.exec(pod, container, ["cp", "/dev/stdin", target], stdin=source), f"{pod}: copying to {target}")
     size = int(checked(cluster.exec(pod, container, ["stat", "--format=%s", target]), f"{pod}: stat {target}"))

@@ -75,8 +75,10 @@ def test_unexpected_error_is_journalled_with_its_place(run_module, tmp_path):
 @pytest.mark.parametrize(
     ("error", "message", "next_step"),
     [
-        (OSError(28, "No space left on device", "/e"), "This machine: [Errno 28] No space left on device: '/e'.", "Free disk"),
+        (OSError(28, "No space left on device", "/e"), "Controller: [Errno 28] No space left on device: '/e'.", "Free disk"),
         (PermissionError(13, "Permission denied", "/e"), "Permission denied: '/e'", "right to the path"),
+        (ConnectionRefusedError(111, "Connection refused"), "Network connection from the controller", "reaches the address"),
+        (TimeoutError("timed out"), "Network connection from the controller", "reaches the address"),
         (KeyError("spec"), "unexpected KeyError", "bug of hsc.jit"),
     ],
 )
