@@ -10,3 +10,4 @@ SELECTOR = ",".join(f"{name}={value}" for name, value in sorted(PART_OF.items())
 HASH = "hsc.jit/hash"  # annotation: hash of the manifest that was applied
 WAVE = "hsc.jit/wave"  # annotation: the template's directory; waves are applied in the order of their names
 CONFIG = "hsc.jit/config"  # annotation of pods: hash of the ConfigMaps they use, so that a changed setting restarts them
+SECRETS = "hsc.jit/secrets"  # annotation of pods: keyed hash of the Secret values they read, so that a changed value restarts them

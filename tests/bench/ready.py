@@ -88,7 +88,7 @@ def measured(kubeconfig, count, image, *, gate, placement):
         began, (machine, ours) = time.time(), spent()
         opened = beside.submit(open_gates, cluster, count) if gate else None
         wanted = [workload(f"web-{number:02}", image, gate=gate, **placement) for number in range(count)]
-        changes, refused = applier.plan(wanted, (), prune=False)
+        changes, refused = applier.plan(wanted, prune=False)
         assert not (refused or applier.apply(changes))
         findings = Watch(cluster, applier.kinds, Progress(), time.monotonic).wait([change.obj for change in changes], 300)
         ended, (machine_then, ours_then) = time.time(), spent()

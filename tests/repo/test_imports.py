@@ -19,6 +19,8 @@ PURE = {
     "_release.record",
     "_release.refusals",
     "_release.rollback_policy",
+    "_release.secret_readers",
+    "_release.takeover",
 }
 PURE_KUBE = {"_kube.objects", "_kube.kinds", "_kube.managed_fields", "_kube.quantities"}
 WITH_IO = {"http", "os", "pathlib", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time", "urllib"}

@@ -74,7 +74,7 @@ class Canary:
 
     def _changes_pods(self, wanted: Object) -> bool:
         """Whether the server says that the release changes the workload's pods: their image, settings (by their hash), limits, probes."""
-        changes, refused = self.applier.plan([wanted], (), prune=False)
+        changes, refused = self.applier.plan([wanted], prune=False)
         return bool(refused) or any(field.startswith("spec.template") for change in changes for field, _, _ in change.fields)
 
     def _stable(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Canary:
     def _made(self, replicas: int) -> list[Finding]:
         """Nothing if the canary is ready; else why not."""
         objects = canary_objects.made_from(self.context.params["objects"], self.workload, replicas)
-        changes, refused = self.applier.plan(objects, (), prune=False)
+        changes, refused = self.applier.plan(objects, prune=False)
         refused = refused or self.applier.apply(changes)
         if not refused:
             watch = Watch(self.cluster, Kinds(self.cluster), self.context.progress, self.context.clock.monotonic)

@@ -8,7 +8,7 @@ A field is written as in ``_kube.objects.differences``: ``spec.template.spec.con
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ class Owner:
 
 def owner_of(obj: Object, field: str, ours: str) -> Owner | None:
     """The other manager that has this field, or fields within it; the one who wrote last. None: nobody has it, because it was removed."""
-    found = [owner for owned, owner in _foreign(obj, ours) if _within(owned, field) or _within(field, owned)]
+    found = [owner for owned, owner in _foreign(obj, ours) if overlap(owned, field)]
     return max(found, key=lambda owner: owner.time, default=None)
 
 
@@ -40,12 +40,68 @@ def added(obj: Object, recorded: Object, ours: str, but: Sequence[str] = ()) -> 
 
     A field of recorded that another manager has taken over is none of them: only its value matters, and that is compared elsewhere.
     """
-    mine = set(_leaves(recorded))
+    mine = set(leaves(recorded))
     return [
         (field, owner)
         for field, owner in _foreign(obj, ours)
         if field not in mine and not field.startswith(("metadata", "status")) and not field.endswith(tuple(but))
     ]
+
+
+def owns(obj: Object, field: str, managers: Collection[str]) -> bool:
+    """Whether one of the managers owns the field by an apply or an update, or fields within it."""
+    return any(
+        overlap(owned, field)
+        for entry in _entries(obj)
+        if entry.get("manager") in managers and not entry.get("subresource")
+        for owned in _fields(entry.get("fieldsV1") or {}, obj)
+    )
+
+
+def applies(obj: Object, managers: Collection[str]) -> bool:
+    """Whether one of the managers has applied the object by server-side apply."""
+    return any(entry.get("operation") == "Apply" and entry.get("manager") in managers for entry in _entries(obj))
+
+
+def held_by(obj: Object, managers: Collection[str]) -> list[str]:
+    """Names of those of the managers that own a field, subresources left out."""
+    return sorted({entry["manager"] for entry in _entries(obj) if entry.get("manager") in managers and not entry.get("subresource")})
+
+
+def fields_of(obj: Object, managers: Collection[str]) -> list[str]:
+    """Every field that one of the managers owns, subresources left out."""
+    entries = [entry for entry in _entries(obj) if entry.get("manager") in managers and not entry.get("subresource")]
+    return sorted({field for entry in entries for field in _fields(entry.get("fieldsV1") or {}, obj)})
+
+
+def transferred(obj: Object, managers: Collection[str], ours: str, api_version: str, *, merge: bool) -> list[dict[str, Any]]:
+    """The object's managedFields with the entries of ``managers`` removed.
+
+    merge: their fields are added to our entry, so that our next apply removes those that it does not have. Otherwise nobody owns them, and
+    they stay. An entry of another API version cannot be merged: its fields may have other names.
+    https://kubernetes.io/docs/reference/using-api/server-side-apply/#upgrading-from-client-side-apply-to-server-side-apply
+    """
+    kept: list[dict[str, Any]] = []
+    tree: dict[str, Any] = {}
+    time = ""
+    for entry in _entries(obj):
+        mine = entry.get("manager") == ours and entry.get("operation") == "Apply"
+        taken = entry.get("manager") in managers and not entry.get("subresource")
+        if not mine and not taken:
+            kept.append(dict(entry))
+        elif mine or (merge and entry.get("apiVersion") == api_version):
+            tree, time = _union(tree, entry.get("fieldsV1") or {}), max(time, str(entry.get("time") or ""))
+    entry = {"manager": ours, "operation": "Apply", "apiVersion": api_version, "fieldsType": "FieldsV1", "fieldsV1": tree}
+    return [*kept, *([{**entry, **({"time": time} if time else {})}] if tree else [])]
+
+
+def _union(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _union(one.get(name, {}), other.get(name, {})) for name in {**one, **other}}
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether the two are the same field, or one is within the other."""
+    return _within(one, other) or _within(other, one)
 
 
 def _within(inner: str, outer: str) -> bool:
@@ -84,14 +140,14 @@ def _fields(tree: Mapping[str, Any], live: Any, path: str = "") -> Iterator[str]
             yield step
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[str]:
-    """Every field of a manifest, in the same words."""
+def leaves(value: Any, path: str = "") -> Iterator[str]:
+    """Every field of a manifest, written as in managedFields."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}".lstrip("."))
+            yield from leaves(inner, f"{path}.{key}".lstrip("."))
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}[{element(inner, number)}]")
+            yield from leaves(inner, f"{path}[{element(inner, number)}]")
     else:
         yield path
 

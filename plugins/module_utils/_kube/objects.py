@@ -12,6 +12,7 @@ from typing import Any
 from .quantities import int_or_percent
 
 Object = Mapping[str, Any]
+ObjectKey = tuple[str, str, str]  # group, kind, name
 _POD_PATHS = {
     "Deployment": ("spec", "template"),
     "StatefulSet": ("spec", "template"),
@@ -19,6 +20,7 @@ _POD_PATHS = {
     "Job": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
+AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 NEVER_PRUNED = frozenset({"PersistentVolumeClaim", "PersistentVolume", "Namespace", "Secret", "CustomResourceDefinition"})
 
 
@@ -34,7 +36,7 @@ def at(obj: Any, path: str) -> Any:
     return obj
 
 
-def key(obj: Object) -> tuple[str, str, str]:
+def key(obj: Object) -> ObjectKey:
     """Group, kind and name: what makes an object one and the same, whichever version of the API it is read in."""
     return str(obj.get("apiVersion") or "").rpartition("/")[0], obj["kind"], obj["metadata"]["name"]
 
@@ -110,16 +112,14 @@ def digest(value: Any) -> str:
 
 
 def without_scaled_replicas(objects: Sequence[Object]) -> list[Object]:
-    """The objects, spec.replicas left out of what an autoscaler of the set scales: it owns that field."""
-    scaled = {
-        (hpa["spec"]["scaleTargetRef"]["kind"], hpa["spec"]["scaleTargetRef"]["name"])
-        for hpa in objects
-        if hpa["kind"] == "HorizontalPodAutoscaler"
-    }
-    return [_without_replicas(obj) if (obj["kind"], obj["metadata"]["name"]) in scaled else obj for obj in objects]
+    """The objects, spec.replicas left out of what an autoscaler of the set scales (HPA, or KEDA's ScaledObject): it owns that field."""
+    targets = [at(one, "spec.scaleTargetRef") or {} for one in objects if one["kind"] in AUTOSCALERS]
+    scaled = {(target.get("kind", "Deployment"), target.get("name")) for target in targets}
+    return [without_replicas(obj) if (obj["kind"], obj["metadata"]["name"]) in scaled else obj for obj in objects]
 
 
-def _without_replicas(obj: Object) -> Object:
+def without_replicas(obj: Object) -> Object:
+    """The workload without spec.replicas."""
     return {**obj, "spec": {name: value for name, value in obj["spec"].items() if name != "replicas"}}
 
 

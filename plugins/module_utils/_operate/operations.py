@@ -16,8 +16,7 @@ from .._kube.objects import Object, title
 from .._module import Context, Outcome
 from .._product import SELECTOR
 from .._readiness.waiter import Watch
-from .._release import applier, desired, record
-from .._release.plan import Change
+from .._release import applier, record
 from .._verify import logs as verify_logs
 from .._verify import tasks
 from .drain import Drain
@@ -88,9 +87,8 @@ class Operation:
         before, obj["spec"]["replicas"] = workload["spec"]["replicas"], replicas
         if before != replicas and not self.context.check_mode:
             engine = applier.Applier(self.cluster, self.params["field_manager"], False, self.context.progress)
-            engine.kinds.learn([obj["apiVersion"]])
-            refused = engine.apply([Change("update", desired.marked(obj), (("spec.replicas", before, replicas),))])
-            if refused:
+            changes, refused = engine.plan([obj], prune=False)
+            if refused := [*refused, *(engine.apply(changes) if not refused else [])]:
                 return Outcome(findings=refused)
         key = name.removeprefix("hsc-jit-")
         stays = f"To keep it beyond the next deployment: release_replicas.{key}: {replicas}."

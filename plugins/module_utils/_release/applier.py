@@ -4,29 +4,26 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import not_
 from typing import Any
 
 from .._errors import ApiError
 from .._finding import Finding
-from .._kube import discovery
+from .._kube import discovery, managed_fields
 from .._kube import objects as kube_objects
 from .._kube.client import Cluster
 from .._kube.kinds import Kind, defined
-from .._kube.objects import Object
+from .._kube.objects import AUTOSCALERS, Object, ObjectKey, at
 from .._poll import CLOCK, CONTROLLER_SECONDS, Clock, poll
-from .._product import PART_OF, SELECTOR
+from .._product import SELECTOR
 from .._progress import Progress
-from . import desired, record
+from . import desired, record, takeover
 from . import plan as release_plan
+from .cluster_secrets import ClusterSecrets
 from .plan import Change
 
-GENERATED = ("redis-password", "postgres-password", "token-key")
-GENERATED_NAME = "hsc-jit-generated"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"  # kubectl's own, so that its rollout history reads as always
 
 
@@ -34,7 +31,8 @@ RESTARTED = "kubectl.kubernetes.io/restartedAt"  # kubectl's own, so that its ro
 class Applier:
     """Brings a set of objects into the namespace of ``cluster``, as ``field_manager``.
 
-    owned: what the newest release recorded of each object's ownership, by title. live: what the last plan saw, then what was applied.
+    owned: what the newest release recorded of each object's ownership, by title. recorded: the objects of all recorded releases.
+    earlier: their field managers. live: what the last plan saw, then what was applied.
     """
 
     cluster: Cluster
@@ -42,39 +40,73 @@ class Applier:
     force: bool
     progress: Progress
     owned: Mapping[str, str] = field(default_factory=dict)
-    live: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    recorded: Sequence[Object] = ()
+    earlier: Collection[str] = ()
+    live: dict[ObjectKey, dict[str, Any]] = field(default_factory=dict)
     clock: Clock = CLOCK
 
     def __post_init__(self) -> None:
         self.kinds = discovery.Kinds(self.cluster)
+        self.managers = frozenset({self.field_manager, *self.earlier})
+        self.secrets = ClusterSecrets(self.cluster)
+        self.bare: dict[ObjectKey, Object] = {}  # the planned objects without what _complete adds
+        self.freed: set[tuple[Any, Any]] = set()  # (kind, name) of what a deleted autoscaler scaled
+        self.taken: dict[str, Collection[str]] = {}
+        self.copies: list[Finding] = []
 
-    def plan(self, objects: Sequence[Object], before: Sequence[Object], *, prune: bool) -> tuple[list[Change], list[Finding]]:
+    def plan(
+        self, objects: Sequence[Object], *, prune: bool, secrets: Mapping[str, Mapping[str, str]] | None = None
+    ) -> tuple[list[Change], list[Finding]]:
         """What applying would change, by server-side dry run of all that is not surely unchanged; RO-01 for what is refused.
 
-        before: objects of earlier releases; their kinds are looked at too when pruning.
+        prune: delete what recorded releases have and ``objects`` do not. secrets: values to write; None leaves all Secrets as they are.
         """
-        wanted = [desired.marked(obj) for obj in kube_objects.without_scaled_replicas(objects)]
-        also = {(obj["apiVersion"], obj["kind"]) for obj in before} if prune else set()
-        self.live = live = discovery.live(self.kinds, wanted, also, SELECTOR)
+        bare = kube_objects.without_scaled_replicas(objects)
+        also = {(obj["apiVersion"], obj["kind"]) for obj in self.recorded} if prune else set()
+        self.live = discovery.live(self.kinds, bare, also, SELECTOR)
+        self.secrets = ClusterSecrets(self.cluster)
+        self.secrets.read(bare, secrets)
+        self.bare = {kube_objects.key(obj): obj for obj in bare}
+        wanted = [self._complete(obj) for obj in bare]
         candidates = [obj for obj in wanted if not self._unchanged(obj)]
         namespace = discovery.namespace(self.cluster) if candidates else {}
         if ending := release_plan.ending(namespace):
             return [], [ending]
-        stand_in = namespace is None
-        changes, findings = [], []
+        recorded = {kube_objects.key(obj) for obj in self.recorded}
+        pruned = release_plan.pruned(list(self.live.values()), wanted, recorded, self.managers) if prune else release_plan.Pruned([], [])
+        self.freed = {(at(change.obj, "spec.scaleTargetRef.kind"), at(change.obj, "spec.scaleTargetRef.name")) for change in pruned.deleted}
+        self.copies = takeover.copies(pruned.copies)
+        changes, findings = self._try_all(candidates, stand_in=namespace is None)
+        return [*self.secrets.planned(), *changes, *pruned.deleted], findings
+
+    def _try_all(self, candidates: Sequence[Object], *, stand_in: bool) -> tuple[list[Change], list[Finding]]:
+        changes, findings, self.taken = [], [], {}
         answers = discovery.in_parallel(lambda obj: self._try(obj, stand_in), candidates)
         for obj, answer in zip(candidates, answers, strict=True):
+            live, replaced = self.live.get(kube_objects.key(obj)), self._replaced(obj)
             if answer is None:
                 changes.append(Change("create", obj))
             elif isinstance(answer, ApiError):
                 findings.append(release_plan.refusal(obj, answer))
-            elif change := release_plan.change_of(obj, live.get(kube_objects.key(obj)), answer, self.field_manager):
+            elif change := release_plan.change_of(obj, live, answer, self.field_manager, replaced):
                 changes.append(change)
-        return [*changes, *(release_plan.pruned(list(live.values()), wanted) if prune else [])], findings
+                if replaced:
+                    self.taken[change.title] = replaced
+        return changes, findings
+
+    def _complete(self, obj: Object) -> Object:
+        """What is sent: the manifest with the hash of its Secrets' values, the hash of itself, and the live number of replicas."""
+        live = self.live.get(kube_objects.key(obj))
+        marked = desired.marked(self.secrets.with_fingerprint(obj, live))
+        return desired.keeping_replicas(marked, live, self.managers | self._replaced(obj))
+
+    def _replaced(self, obj: Object) -> frozenset[str]:
+        """The managers whose fields of the object are taken over."""
+        return takeover.managers_to_replace(self.live.get(kube_objects.key(obj)), self.field_manager, self.managers, force=self.force)
 
     def _unchanged(self, obj: Object) -> bool:
         owned = self.owned.get(kube_objects.title(obj), "")
-        return desired.surely_unchanged(self.live.get(kube_objects.key(obj)), obj, owned, self.field_manager)
+        return not self._replaced(obj) and desired.surely_unchanged(self.live.get(kube_objects.key(obj)), obj, owned, self.field_manager)
 
     def ownership(self, objects: Sequence[Object]) -> dict[str, str]:
         """What the release's record keeps, so that the next run knows without a request what nobody touched."""
@@ -90,31 +122,45 @@ class Applier:
         try:
             return self.cluster.patch_apply(path, body, self.field_manager, self.force, dry_run=True)
         except ApiError as problem:
+            if not self._may_force(obj, problem):
+                return problem
+        try:
+            return self.cluster.patch_apply(path, body, self.field_manager, True, dry_run=True)
+        except ApiError as problem:
             return problem
 
-    def prepare(self, changes: Sequence[Change], values: Mapping[str, Mapping[str, str]]) -> list[Finding]:
+    def _may_force(self, obj: Object, problem: ApiError) -> bool:
+        """Whether all conflicts are with tools that we take over from, or with an autoscaler that this release deletes."""
+        freed = (obj["kind"], obj["metadata"]["name"]) in self.freed and takeover.conflicts_only_on(problem, "spec.replicas")
+        return freed or takeover.conflicts_only_with(problem, self._replaced(obj))
+
+    def prepare(self, changes: Sequence[Change]) -> list[Finding]:
         """The namespace, and in it the secrets that everything else needs, of those that are planned. RO-01 if the server refuses."""
         findings = self._apply_wave([change.obj for change in changes if change.action != "delete" and change.obj["kind"] == "Namespace"])
         for change in changes if not findings else ():
             if change.obj["kind"] == "Secret":
-                self._write_secret(change, values)
+                self.secrets.write(change)
         return findings
 
     def apply(self, changes: Sequence[Change]) -> list[Finding]:
         """Wave after wave, the objects of one wave at once; then what is to go. Stops at the first wave with a refusal (RO-01).
 
-        What ``prepare`` brings is left out.
+        What ``prepare`` brings is left out. An autoscaler that is deleted goes first: it must not change what the waves set.
         """
         wanted = [change.obj for change in changes if change.action != "delete" and change.obj["kind"] not in ("Namespace", "Secret")]
+        self.secrets.read_again()
+        wanted = [self._complete(self.bare.get(kube_objects.key(obj), obj)) for obj in wanted]
+        deleted = sorted((change.obj for change in changes if change.action == "delete"), key=lambda obj: obj["kind"] not in AUTOSCALERS)
+        for obj in (one for one in deleted if one["kind"] in AUTOSCALERS):
+            self.cluster.delete(self.kinds.path(obj))
         done = 0
         for wave in desired.waves(wanted):
             if refused := self._apply_wave(wave) or self._not_served(wave):
                 return refused
             done += len(wave)
             self.progress.say("Applying", done, len(wanted), desired.component(wave[0]))
-        for change in changes:
-            if change.action == "delete":
-                self.cluster.delete(self.kinds.path(change.obj))
+        for obj in (one for one in deleted if one["kind"] not in AUTOSCALERS):
+            self.cluster.delete(self.kinds.path(obj))
         return []
 
     def held(self, changes: Sequence[Change]) -> list[Finding]:
@@ -146,45 +192,49 @@ class Applier:
     def _apply_one(self, obj: Object) -> ApiError | None:
         """Its fields were validated by the dry run, which the server need not do twice, unless nobody could try it."""
         strict = (obj["apiVersion"], obj["kind"]) in self.kinds.coming
+        path, name = self.kinds.path(obj), kube_objects.key(obj)
         try:
-            live = self.cluster.patch_apply(self.kinds.path(obj), obj, self.field_manager, self.force, strict=strict)
+            if replaced := self._replaced(obj):
+                self._take_over(path, obj, replaced)
+            live = self._send(path, obj, strict)
         except ApiError as problem:
             return problem
-        self.live[kube_objects.key(obj)] = live
+        self.live[name] = live
         return None
 
-    def secrets_to_write(self, values: Mapping[str, Mapping[str, str]]) -> list[Change]:
-        """Which Secrets would be made or changed. Values are compared here and go nowhere else."""
-        changes = []
-        for name, data in values.items():
-            live = self.cluster.find(self._secret(name))
-            if live is None or any((live.get("data") or {}).get(key) != _encoded(value) for key, value in data.items()):
-                changes.append(Change("update" if live else "create", _secret_object(name, {}), (("data", "(hidden)", "(hidden, other)"),)))
-        if self.cluster.find(self._secret(GENERATED_NAME)) is None:
-            changes.append(Change("create", _secret_object(GENERATED_NAME, {})))
-        return changes
+    def _send(self, path: str, obj: Object, strict: bool) -> dict[str, Any]:
+        try:
+            return self.cluster.patch_apply(path, obj, self.field_manager, self.force, strict=strict)
+        except ApiError as problem:
+            if self._may_force(obj, problem):
+                return self.cluster.patch_apply(path, obj, self.field_manager, True, strict=strict)
+            bare = self.bare.get(kube_objects.key(obj), obj)
+            if takeover.conflicts_only_on(problem, "spec.replicas") and "replicas" not in bare["spec"]:
+                # Since the plan an autoscaler has set the number. It owns the field now.
+                return self.cluster.patch_apply(path, kube_objects.without_replicas(obj), self.field_manager, self.force, strict=strict)
+            raise
 
-    def _secret(self, name: str) -> str:
-        return f"{self.cluster.namespaced('secrets')}/{name}"
+    def _take_over(self, path: str, obj: Object, managers: Collection[str]) -> None:
+        """Move the managers' entries in managedFields to ours. Tried again while somebody else changes the object."""
 
-    def _write_secret(self, change: Change, values: Mapping[str, Mapping[str, str]]) -> None:
-        """What is generated is random once, and never again: the data stores keep the passwords that they were made with."""
-        name = change.obj["metadata"]["name"]
-        data = {key: secrets.token_urlsafe(32) for key in GENERATED} if name == GENERATED_NAME else values[name]
-        secret = _secret_object(name, data)
-        if change.action == "create":
-            self.cluster.create(self.cluster.namespaced("secrets"), secret)
-        else:
-            self.cluster.patch_merge(self._secret(name), {"data": secret["data"]})
+        def attempt() -> ApiError | None:
+            live = self.cluster.get(path)
+            entries = managed_fields.transferred(live, managers, self.field_manager, obj["apiVersion"], merge=takeover.merges(obj))
+            metadata = {"managedFields": entries, "resourceVersion": live["metadata"]["resourceVersion"]}
+            try:
+                self.cluster.patch_merge(path, {"metadata": metadata}, fieldManager=self.field_manager)
+            except ApiError as problem:
+                if problem.status == 409:
+                    return problem
+                raise
+            return None
 
+        if problem := poll(attempt, CONTROLLER_SECONDS, until=not_, clock=self.clock):
+            raise problem
 
-def _encoded(value: str) -> str:
-    return base64.b64encode(value.encode()).decode()
-
-
-def _secret_object(name: str, data: Mapping[str, str]) -> dict[str, Any]:
-    encoded = {key: _encoded(value) for key, value in data.items()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": PART_OF}, "data": encoded}
+    def findings(self) -> list[Finding]:
+        """RO-01 for what the last plan takes over from other tools, and for copies of our objects that stay."""
+        return [*takeover.told(self.taken), *self.copies]
 
 
 def read_releases(cluster: Cluster) -> list[record.Release]:

@@ -36,6 +36,7 @@ class Request:
     release_to: int = 0
     only_this_run: bool = False
     namespace: str = ""
+    field_manager: str = "hsc.jit"
 
     @property
     def rolls_back_run(self) -> str:
@@ -51,7 +52,7 @@ def release_record(releases: Sequence[Release], request: Request, changes: Seque
     newest, digest = record.newest(releases), record.set_digest(request.objects)
     if newest and newest.digest == digest and (not changes or newest.status == "started"):
         return at_schema(replace(newest, run=request.run), request) if newest.status == "started" else newest
-    following = _next(releases, request, digest)
+    following = replace(_next(releases, request, digest), secrets_changed=_secret_keys(changes))
     if newest:
         following = replace(following, schema_revision=newest.schema_revision, database=newest.database)
     return at_schema(following, request)
@@ -115,6 +116,8 @@ def rolled_back(done: Rollback, ready: bool, seconds: float) -> Finding:
     message = f"Release {target.number} is back (as release {done.record.number}) and ready after {seconds} s."
     if withdrawn and withdrawn.schema_revision != target.schema_revision:
         message += f" The schema stays at {withdrawn.schema_revision}; that release was made for {target.schema_revision or 'none'}."
+    if withdrawn and withdrawn.secrets_changed:
+        message += f" These values of Secrets stay as release {withdrawn.number} set them: {', '.join(withdrawn.secrets_changed)}."
     return Finding("RO-03", "pass", message, evidence)
 
 
@@ -129,8 +132,15 @@ def _next(releases: Sequence[Release], request: Request, digest: str) -> Release
         who=request.who,
         time=request.time,
         inventory=request.inventory_hash,
+        field_manager=request.field_manager,
         objects=request.objects,
     )
+
+
+def _secret_keys(changes: Sequence[Change]) -> list[str]:
+    """``hsc-secrets/gemini-key`` for each key of a Secret that is changed."""
+    changed = [change for change in changes if change.obj["kind"] == "Secret" and change.action == "update"]
+    return [f"{change.obj['metadata']['name']}/{field.removeprefix('data.')}" for change in changed for field, _, _ in change.fields]
 
 
 def _no_target(releases: Sequence[Release], request: Request) -> Finding:

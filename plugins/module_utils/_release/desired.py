@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from .._kube.objects import Object, contains, digest, ownership
+from .._kube.managed_fields import owns
+from .._kube.objects import Object, at, contains, digest, ownership
 from .._product import HASH, WAVE
 
 _SERVERS_METADATA = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 _SERVERS_ANNOTATIONS = (HASH, "deployment.kubernetes.io/revision")
 _HIDDEN = "(hidden)"
+SCALED_KINDS = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
 
 
 def marked(obj: Object) -> dict[str, Any]:
@@ -20,6 +22,23 @@ def marked(obj: Object) -> dict[str, Any]:
     annotations = {name: value for name, value in (obj["metadata"].get("annotations") or {}).items() if name != HASH}
     bare = {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
     return {**bare, "metadata": {**bare["metadata"], "annotations": {**annotations, HASH: digest(bare)[:32]}}}
+
+
+def same_hash(live: Object, wanted: Object) -> bool:
+    """Whether ``live`` was made from exactly this manifest."""
+    return bool((live["metadata"].get("annotations") or {}).get(HASH) == marked(wanted)["metadata"]["annotations"][HASH])
+
+
+def keeping_replicas(wanted: Object, live: Object | None, managers: Collection[str]) -> Object:
+    """With the live number of replicas, where the manifest has none and one of ``managers`` (we) still owns the field.
+
+    A field that leaves the applied set gets the API server's default, here 1: all other pods would be killed. An autoscaler takes the
+    field over when it changes the number for the first time; from then on it is left out.
+    """
+    replicas = at(live, "spec.replicas")
+    if wanted["kind"] not in SCALED_KINDS or live is None or replicas is None or "replicas" in (wanted.get("spec") or {}):
+        return wanted
+    return {**wanted, "spec": {**wanted["spec"], "replicas": replicas}} if owns(live, "spec.replicas", managers) else wanted
 
 
 def waves(objects: Sequence[Object]) -> list[list[Object]]:

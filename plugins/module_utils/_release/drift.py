@@ -33,7 +33,7 @@ def look(context: Context) -> list[Finding]:
         raise OperatorError(f"Namespace {cluster.namespace} has no recorded release.", "Deploy first: ansible-playbook deploy.yml.")
     context.progress.say("Drift", detail=f"{len(release.objects)} objects of release {release.number}")
     applier = release_applier.Applier(cluster, manager, True, context.progress, release.owned)
-    changes, refused = applier.plan(release.objects, (), prune=False)
+    changes, refused = applier.plan(release.objects, prune=False)
     return [*judge(release, changes, list(applier.live.values()), manager), *(replace(one, id="OP-06") for one in refused)]
 
 

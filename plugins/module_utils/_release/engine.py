@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,12 +32,17 @@ _SHOWN = 25  # changes of a plan that are shown line by line; all of them are in
 
 @dataclass(frozen=True)
 class Planned:
-    """The result of planning. objects: how many were planned. before: the live objects, as they were then."""
+    """The result of planning.
+
+    findings: what the server refuses. objects: how many were planned. before: the live objects, as they were then. notes: RO-01 of what
+    an operator should know before the plan is carried out.
+    """
 
     changes: Sequence[Change]
     findings: Sequence[Finding]
     objects: int
     before: Sequence[Object]
+    notes: Sequence[Finding]
 
 
 class Engine:
@@ -46,15 +52,21 @@ class Engine:
         params = context.params
         self.context, self.cluster = context, context.cluster
         self.releases: list[Release] = applier.read_releases(self.cluster)
-        owned = self.current.owned if self.current else {}
         self.applier = applier.Applier(
-            self.cluster, params["field_manager"], params["force_conflicts"], context.progress, owned, clock=context.clock
+            self.cluster,
+            params["field_manager"],
+            params["force_conflicts"],
+            context.progress,
+            owned=self.current.owned if self.current else {},
+            recorded=[obj for release in self.releases for obj in release.objects],
+            earlier={release.field_manager for release in self.releases},
+            clock=context.clock,
         )
         self.request = Request(
             objects=params["objects"],
             images=params["images"],
             run=params["run"] or (Path(params["journal"]).parent.name if params["journal"] else ""),
-            who=f"{getpass.getuser()}@{socket.gethostname()}",
+            who=_user_and_host(),
             time=context.now().isoformat(timespec="seconds"),
             inventory_hash=params["inventory_hash"],
             schema_revision=params["schema_revision"],
@@ -62,6 +74,7 @@ class Engine:
             release_to=params["release_to"],
             only_this_run=params["only_this_run"],
             namespace=self.cluster.namespace,
+            field_manager=params["field_manager"],
         )
 
     @property
@@ -72,28 +85,29 @@ class Engine:
     # --- what the module does ---
     def planned(self) -> Outcome:
         """What ``present`` would change. Writes nothing."""
-        planned = self._plan(self._wanted(), prune=not self.context.params["components"])
+        params = self.context.params
+        planned = self._plan(self._wanted(), prune=not params["components"], secrets=params["secrets"])
         summary = self._summary(planned)
         findings = planned.findings or self._compare_saved_plan(planned.changes)
         for change in planned.changes[:_SHOWN]:
             self.context.progress.say(f"would {change.action} {change.title}", detail=", ".join(name for name, _, _ in change.fields[:3]))
         self.context.progress.say("Plan", detail=summary.message)
-        return self._plan_outcome(planned.changes, findings or [summary, *release_plan.one_way(planned.changes)])
+        return self._plan_outcome(planned.changes, findings or [summary, *planned.notes])
 
     def present(self) -> Outcome:
         """Apply, wait, record. An unchanged set is not written at all, only checked for readiness."""
         params, wanted = self.context.params, self._wanted()
-        planned = self._plan(wanted, prune=not params["components"])
+        planned = self._plan(wanted, prune=not params["components"], secrets=params["secrets"])
         if planned.findings:
             return self._outcome([], planned.findings)
         if self.context.check_mode:
-            return self._outcome(planned.changes, [self._summary(planned)])
+            return self._outcome(planned.changes, [self._summary(planned), *planned.notes])
         never_good = record.never_good(self.releases, self.request.run)
         release = decision.release_record(self.releases, self.request, planned.changes)
-        if planned.changes and (findings := self._carry_out(planned.changes, release, params["secrets"])):
+        if planned.changes and (findings := self._carry_out(planned.changes, release)):
             return self._outcome(planned.changes, findings)
         self._unblock(wanted, never_good=never_good)
-        findings = [self._summary(planned), *self._wait(wanted, planned.before)]
+        findings = [self._summary(planned), *planned.notes, *self._wait(wanted, planned.before)]
         if not params["components"] and good(findings):
             owned = self.applier.ownership(wanted) if release.status == "started" else release.owned
             self._finish(decision.deployed(release, self.request, owned))
@@ -108,14 +122,13 @@ class Engine:
         if isinstance(rollback, Finding):
             return Outcome(findings=[rollback])
         target, started = rollback.target, self.context.clock.monotonic()
-        planned = self._plan(target.objects, prune=True, secrets={})
+        planned = self._plan(target.objects, prune=True, secrets=None)
         kept, refused = release_plan.cannot_go_back(planned.findings)
         if refused:
             return self._outcome([], [*kept, *refused])
         if self.context.check_mode:
-            return self._outcome(planned.changes, [*kept, self._summary(planned)])
-        self._write(rollback.record)
-        findings = self.applier.apply(planned.changes)
+            return self._outcome(planned.changes, [*kept, self._summary(planned), *planned.notes])
+        findings = self._carry_out(planned.changes, rollback.record)
         if not findings:
             self._unblock(target.objects, never_good=True)
             findings = self._wait(target.objects, planned.before)
@@ -124,10 +137,10 @@ class Engine:
             if rollback.withdrawn and rollback.withdrawn.number != target.number:
                 self._write(replace(rollback.withdrawn, status="withdrawn"))
             self._finish(replace(rollback.record, status="deployed", owned=self.applier.ownership(target.objects)))
-        results = [decision.rolled_back(rollback, good(findings), seconds), rollback_policy.after_code(self.request.policy)]
-        return self._outcome(
-            planned.changes, [*findings, *kept, *self.applier.held(planned.changes), *(one for one in results if one is not None)]
-        )
+        policy = rollback_policy.after_code(self.request.policy)
+        result = [decision.rolled_back(rollback, good(findings), seconds), *([policy] if policy else [])]
+        held = self.applier.held(planned.changes)
+        return self._outcome(planned.changes, [*findings, *kept, *planned.notes, *held, *result])
 
     # --- its steps ---
     def _wanted(self) -> list[Object]:
@@ -140,7 +153,8 @@ class Engine:
                 )
             if obj["kind"] == "Secret":
                 raise OperatorError(f"objects[{number}] is a Secret: its values would stand in plans and records.", "Pass them as secrets.")
-        chosen = [obj for obj in params["objects"] if not params["components"] or desired.component(obj) in params["components"]]
+        objects = kube_objects.without_scaled_replicas(params["objects"])
+        chosen = [obj for obj in objects if not params["components"] or desired.component(obj) in params["components"]]
         if not chosen:
             there = sorted({desired.component(obj) for obj in params["objects"]})
             raise OperatorError(
@@ -148,13 +162,12 @@ class Engine:
             )
         return chosen
 
-    def _plan(self, objects: Sequence[Object], *, prune: bool, secrets: Mapping[str, Mapping[str, str]] | None = None) -> Planned:
-        """secrets: those to compare instead of the module's option; a rollback compares none."""
+    def _plan(self, objects: Sequence[Object], *, prune: bool, secrets: Mapping[str, Mapping[str, str]] | None) -> Planned:
+        """secrets: the values to write; None in a rollback, which leaves the Secrets as they are."""
         self.context.progress.say("Planning", detail=f"{len(objects)} objects")
-        changes, findings = self.applier.plan(objects, self.current.objects if self.current else (), prune=prune)
-        if secrets is None:
-            changes = [*self.applier.secrets_to_write(self.context.params["secrets"]), *changes]
-        return Planned(changes, findings, len(objects), list(self.applier.live.values()))
+        changes, findings = self.applier.plan(objects, prune=prune, secrets=secrets)
+        notes = [*release_plan.one_way(changes), *release_plan.defaults(changes), *self.applier.findings()]
+        return Planned(changes, findings, len(objects), list(self.applier.live.values()), notes)
 
     def _compare_saved_plan(self, changes: Sequence[Change]) -> list[Finding]:
         """Write plan.json beside the journal; RO-01 if the plan that was to be carried out differs."""
@@ -171,8 +184,8 @@ class Engine:
             raise OperatorError(f"release_saved_plan is {path}: {error}.", "Give the plan.json that a run with --check left.") from error
         return [found] if found.verdict == "fail" else []
 
-    def _carry_out(self, changes: Sequence[Change], release: Release, secrets: Mapping[str, Mapping[str, str]]) -> list[Finding]:
-        findings = self.applier.prepare(changes, secrets)
+    def _carry_out(self, changes: Sequence[Change], release: Release) -> list[Finding]:
+        findings = self.applier.prepare(changes)
         if findings:
             return findings
         self._write(release)
@@ -221,3 +234,12 @@ class Engine:
             schema={"current": self.current.schema_revision if self.current else ""},
         )
         return Outcome(findings=findings, facts={"plan": plan, "release": release, "changes": len(changes)})
+
+
+def _user_and_host() -> str:
+    """``deploy@host``; ``uid=12345@host`` in a container whose user has no name."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # Python before 3.13, and since
+        user = f"uid={os.getuid()}"
+    return f"{user}@{socket.gethostname()}"

@@ -4,16 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from .._errors import ApiError
 from .._finding import Finding
+from .._kube import managed_fields
 from .._kube import objects as kube_objects
-from .._kube.objects import NEVER_PRUNED, Object, pod_template, title
+from .._kube.objects import NEVER_PRUNED, Object, ObjectKey, pod_template, title
 from .._product import HASH
-from . import desired, refusals
+from . import desired, refusals, takeover
 
 Action = Literal["create", "update", "delete"]
 
@@ -47,30 +48,65 @@ class Change:
         return {"object": self.title, "action": self.action, "diff": diff}
 
 
-def change_of(wanted: Object, live: Object | None, dry_run: Object, field_manager: str) -> Change | None:
-    """What applying ``wanted`` would do, from the server's dry run of it; None if nothing."""
+class Pruned(NamedTuple):
+    """deleted: what the release deletes. copies: what carries our marks, and no release made."""
+
+    deleted: list[Change]
+    copies: list[Object]
+
+
+def change_of(wanted: Object, live: Object | None, dry_run: Object, field_manager: str, replaced: Collection[str] = ()) -> Change | None:
+    """What applying ``wanted`` would do, from the server's dry run of it; None if nothing.
+
+    replaced: managers whose fields are taken over. Their fields that the release does not have are removed.
+    """
     if live is None:
         return Change("create", wanted)
     fields = tuple(kube_objects.differences(desired.cleaned(live), desired.cleaned(dry_run)))
+    if replaced:
+        fields = (*fields, *takeover.removed_fields(wanted, live, replaced), ("(fields owned)", ", ".join(sorted(replaced)), field_manager))
     if fields:
         return Change("update", wanted, fields)
     before, after = (kube_objects.ownership(obj, field_manager) for obj in (live, dry_run))
     return Change("update", wanted, (("(fields owned)", "others", field_manager),)) if before != after else None
 
 
-def pruned(live: Sequence[Object], wanted: Sequence[Object]) -> list[Change]:
-    """What we applied once (it carries our labels and our hash) and no longer want. Never volumes, never what others made."""
+def defaults(changes: Sequence[Change]) -> list[Finding]:
+    """RO-01 for a field that is no longer in a manifest, so that the API server sets its default in place of the present value."""
+    findings = []
+    for change in changes:
+        for field, before, after in change.fields if change.action == "update" else ():
+            if before is None or after is None or field.startswith(("metadata", "data", "(")) or _has(change.obj, field):
+                continue
+            message = f"{change.title}: {field} is not in the manifest, so the API server changes it from {before} to its default, {after}."
+            step = f"If that is not meant, write {field} into the template."
+            findings.append(Finding("RO-01", "warn", message, {"object": change.title, "field": field}, step))
+    return findings
+
+
+def _has(obj: Object, field: str) -> bool:
+    """Whether the manifest has the field, or fields within it."""
+    return any(leaf == field or leaf.startswith((f"{field}.", f"{field}[")) for leaf in managed_fields.leaves(obj))
+
+
+def pruned(live: Sequence[Object], wanted: Sequence[Object], recorded: Collection[ObjectKey], managers: Collection[str]) -> Pruned:
+    """What a release applied and this one does not have. Never volumes, and never what somebody else made.
+
+    Labels and annotations are no proof: whoever copies an object copies them. recorded: keys of the objects of all recorded releases.
+    managers: our field manager, and those of recorded releases.
+    """
     keys = {kube_objects.key(obj) for obj in wanted}
-    found = [
+    marked = [
         obj
-        for obj in live
+        for obj in sorted(live, key=title)
         if kube_objects.key(obj) not in keys
         and HASH in (obj["metadata"].get("annotations") or {})
         and obj["kind"] not in NEVER_PRUNED
         and not obj["metadata"].get("ownerReferences")
         and not obj["metadata"].get("deletionTimestamp")
     ]
-    return [Change("delete", obj) for obj in sorted(found, key=title)]
+    ours = [obj for obj in marked if kube_objects.key(obj) in recorded or managed_fields.applies(obj, managers)]
+    return Pruned([Change("delete", obj) for obj in ours], [obj for obj in marked if obj not in ours])
 
 
 def refusal(obj: Object, problem: ApiError) -> Finding:

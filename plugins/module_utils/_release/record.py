@@ -32,6 +32,7 @@ class Release:
     of the one it put back; owned: hash of the fields that we own of each object (by title) since it was applied. schema_revision: what
     its image was made for; schema_class: of the migrations since the release before it, empty if none ran; database: the revision at
     which it was deployed, a newer one where the schema was ahead, empty if that is not known.
+    field_manager: who applied the objects. secrets_changed: ``name/key`` of each Secret's value that it changed; never the value.
     """
 
     number: int
@@ -46,6 +47,8 @@ class Release:
     schema_class: str = ""
     database: str = ""
     restores: int = 0
+    field_manager: str = "hsc.jit"
+    secrets_changed: Sequence[str] = field(default_factory=list)
     owned: Mapping[str, str] = field(default_factory=dict)
     objects: Sequence[Object] = ()
 
@@ -92,7 +95,8 @@ def from_config_map(config_map: Object) -> Release:
         if len(objects) != told.pop("objects"):
             raise ValueError("objects are missing")
         owned = json.loads(config_map["data"].get("owned.json", "{}"))  # earlier records have none
-        return Release(objects=objects, owned=owned, **told)
+        known = {one.name for one in fields(Release)}  # a record of a later version may have more
+        return Release(objects=objects, owned=owned, **{name: value for name, value in told.items() if name in known})
     except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
         name = config_map["metadata"]["name"]
         raise ValueError(f"ConfigMap {name} is no release record any more ({error}). Delete it; releases before it can be used.") from error

@@ -3,7 +3,8 @@
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._release import manifests
-from ansible_collections.hsc.jit.plugins.module_utils._release.applier import GENERATED, GENERATED_NAME, Applier
+from ansible_collections.hsc.jit.plugins.module_utils._release.applier import Applier
+from ansible_collections.hsc.jit.plugins.module_utils._release.cluster_secrets import GENERATED, GENERATED_NAME, RESTART_KEY
 from memory_api import MemoryApiServer
 
 CONFIGS = "/api/v1/namespaces/hsc-jit/configmaps"
@@ -32,14 +33,14 @@ def applier(server, *, force=False, owned=None):
     return Applier(cluster, "hsc.jit", force, Progress(), owned or {}, clock=cluster.clock)
 
 
-def plan(one, *objects, before=(), prune=True):
-    changes, findings = one.plan(objects, before, prune=prune)
+def plan(one, *objects, prune=True):
+    changes, findings = one.plan(objects, prune=prune)
     return [(change.action, change.title) for change in changes], [finding.message for finding in findings]
 
 
 def applied(server, *objects):
     one = applier(server)
-    changes, findings = one.plan(objects, (), prune=True)
+    changes, findings = one.plan(objects, prune=True)
     assert findings == [] and one.apply(changes) == []
     return one
 
@@ -76,7 +77,7 @@ def test_pruning_takes_only_objects_that_we_applied(server):
 
 def test_a_refusal_is_a_finding_and_ends_the_waves(server):
     one = applier(server)
-    changes, _ = one.plan([config("a"), lamp(), CRD], (), prune=True)
+    changes, _ = one.plan([config("a"), lamp(), CRD], prune=True)
     server.fail(403, "PATCH", "/configmaps/a$", reason="Forbidden", message="configmaps is forbidden")
     (finding,) = one.apply(changes)
     assert (finding.id, finding.verdict) == ("RO-01", "fail") and "configmaps is forbidden" in finding.message
@@ -90,7 +91,7 @@ def test_a_kind_and_its_objects_come_in_one_release(server):
 
 def test_a_kind_that_is_never_served_is_a_finding_in_bounded_time(server):
     one = applier(server)
-    changes, _ = one.plan([lamp(), CRD], (), prune=True)
+    changes, _ = one.plan([lamp(), CRD], prune=True)
     server.fail(404, "GET", "^/apis/example.com/v1$", reason="NotFound", message="no such resource", times=999)
     (finding,) = one.apply(changes)
     assert finding.verdict == "fail" and "lamps.example.com" in finding.message
@@ -99,22 +100,28 @@ def test_a_kind_that_is_never_served_is_a_finding_in_bounded_time(server):
 
 def test_one_answer_of_many_that_is_lost_is_sent_again(server):
     one = applier(server)
-    changes, _ = one.plan([config("a"), config("b")], (), prune=True)
+    changes, _ = one.plan([config("a"), config("b")], prune=True)
     server.fail(0, "PATCH", "/configmaps/a$", message="connection reset")
     assert one.apply(changes) == []
     assert server.find("v1", "ConfigMap", "a")
 
 
-def test_secrets_are_written_once_and_never_shown(server):
+def secrets_planned(server, values):
+    """(applier, changes of the Secrets)."""
     one = applier(server)
-    changes = one.secrets_to_write({"hsc-secrets": {"gemini-key": "hunter2"}})
+    changes, _ = one.plan([], prune=False, secrets={"hsc-secrets": values})
+    return one, changes
+
+
+def test_secrets_are_written_once_and_never_shown(server):
+    one, changes = secrets_planned(server, {"gemini-key": "hunter2"})
     assert [(change.action, change.title) for change in changes] == [
         ("create", "Secret hsc-secrets"),
         ("create", f"Secret {GENERATED_NAME}"),
     ]
     assert "hunter2" not in str(changes)
-    assert one.prepare(changes, {"hsc-secrets": {"gemini-key": "hunter2"}}) == []
-    assert set(server.find("v1", "Secret", GENERATED_NAME)["data"]) == set(GENERATED)
-    assert applier(server).secrets_to_write({"hsc-secrets": {"gemini-key": "hunter2"}}) == []
-    (change,) = applier(server).secrets_to_write({"hsc-secrets": {"gemini-key": "other"}})
-    assert (change.action, change.title) == ("update", "Secret hsc-secrets")
+    assert one.prepare(changes) == []
+    assert set(server.find("v1", "Secret", GENERATED_NAME)["data"]) == {*GENERATED, RESTART_KEY}
+    assert secrets_planned(server, {"gemini-key": "hunter2"})[1] == []
+    _, (change,) = secrets_planned(server, {"gemini-key": "other"})
+    assert (change.action, change.title, change.fields[0][0]) == ("update", "Secret hsc-secrets", "data.gemini-key")

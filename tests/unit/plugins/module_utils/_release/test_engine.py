@@ -7,8 +7,9 @@ from ansible_collections.hsc.jit.plugins.module_utils._errors import OperatorErr
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._product import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
-from ansible_collections.hsc.jit.plugins.module_utils._release import applier, manifests
+from ansible_collections.hsc.jit.plugins.module_utils._release import applier, desired, manifests, plan, record, secret_readers
 from ansible_collections.hsc.jit.plugins.module_utils._release.engine import Engine
+from ansible_collections.hsc.jit.plugins.module_utils._release.plan import Change
 from ansible_collections.hsc.jit.plugins.modules.release import SPEC
 from fake_clock import TickingClock
 from memory_api import MemoryApiServer, never_ready, ready_at_once
@@ -198,3 +199,176 @@ def test_the_oldest_records_are_forgotten(server):
     for number in range(5):
         release(server, config(a=str(number)), history_limit=3)
     assert [*records(server)] == [3, 4, 5]
+
+
+def hpa(name="web"):
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+    spec = {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 10}
+    obj = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
+    return manifests.stamp(obj, "30-workloads", "hsc-jit")
+
+
+def scaled(replicas):
+    obj = web()
+    obj["spec"]["replicas"] = replicas
+    return obj
+
+
+def replicas_of(server):
+    return server.find("apps/v1", "Deployment", "web")["spec"].get("replicas")
+
+
+def autoscale(server, replicas):
+    """As the HPA does: through the subresource ``scale``."""
+    path = "/apis/apps/v1/namespaces/hsc-jit/deployments/web"
+    server.cluster().patch_merge(path, {"spec": {"replicas": replicas}}, fieldManager="kube-controller-manager")
+
+
+def test_an_autoscaler_that_is_switched_on_takes_the_live_number_over(server):
+    release(server, scaled(5))
+    outcome, _ = run(server, "planned", [scaled(5), hpa()], check_mode=True)
+    assert "spec.replicas" not in str(outcome.facts["plan"])
+    release(server, scaled(5), hpa())
+    assert replicas_of(server) == 5
+    assert run(server, "present", [scaled(5), hpa()])[1] == []
+    autoscale(server, 7)
+    release(server, scaled(5), hpa(), config(a="1"))
+    assert replicas_of(server) == 7
+
+
+def test_a_number_that_an_autoscaler_sets_after_the_plan_stays(server):
+    release(server, scaled(5))
+
+    def scale_once(method, path):
+        if method == "POST" and path.endswith("configmaps"):  # the record: after the plan, before the objects
+            server.before_write = lambda *_: None
+            autoscale(server, 8)
+
+    server.before_write = scale_once
+    changed = web("web:2")
+    del changed["spec"]["replicas"]
+    release(server, changed, hpa())
+    assert replicas_of(server) == 8
+
+
+def test_a_rollback_deletes_the_autoscaler_first_and_sets_the_number(server):
+    release(server, scaled(5))
+    release(server, scaled(5), hpa())
+    autoscale(server, 7)
+    outcome, writes = run(server, "previous", run="by-hand", release_to=1)
+    assert ("RO-03", "pass") in verdicts(outcome)
+    assert writes.index("DELETE web") < writes.index("PATCH web") and replicas_of(server) == 5
+
+
+def test_a_field_that_leaves_the_manifest_and_has_a_default_is_told(server):
+    with_strategy = web()
+    with_strategy["spec"]["strategy"] = {"type": "Recreate"}
+    release(server, with_strategy)
+    # The API server in memory sets no defaults; the real one does (tests/faults).
+    change = Change("update", web(), (("spec.strategy.type", "Recreate", "RollingUpdate"),))
+    (finding,) = plan.defaults([change])
+    assert finding.verdict == "warn" and "from Recreate to its default, RollingUpdate" in finding.message
+
+
+def reading(key="gemini-key", name="web"):
+    obj = web(name=name)
+    env = [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "hsc-secrets", "key": key}}}]
+    obj["spec"]["template"]["spec"]["containers"][0]["env"] = env
+    return obj
+
+
+def fingerprint(server, name="web"):
+    return secret_readers.fingerprint_of(server.find("apps/v1", "Deployment", name))
+
+
+def test_a_rotated_secret_restarts_only_the_pods_that_read_the_key(server):
+    objects = [reading(), reading("other-key", "idle"), web(name="none")]
+    first = {"hsc-secrets": {"gemini-key": "one", "other-key": "x"}}
+    release(server, *objects, secrets=first)
+    before = fingerprint(server), fingerprint(server, "idle")
+    assert None not in before and fingerprint(server, "none") is None
+    assert run(server, "present", objects, secrets=first)[1] == []
+    second = {"hsc-secrets": {"gemini-key": "two", "other-key": "x"}}
+    outcome, writes = run(server, "present", objects, secrets=second)
+    assert writes == ["PATCH hsc-secrets", "POST configmaps", "PATCH web", "PATCH hsc-jit-release-2"]
+    assert fingerprint(server) != before[0] and fingerprint(server, "idle") == before[1]
+    newest = record.newest(applier.read_releases(server.cluster()))
+    assert newest.secrets_changed == ["hsc-secrets/gemini-key"]
+    assert "annotations" not in str(newest.objects[0]["spec"]["template"].get("metadata", {})), "a record has no hash of a value"
+    assert "two" not in str(outcome) and run(server, "present", objects, secrets=second)[1] == []
+
+
+def test_a_secret_that_was_changed_by_hand_restarts_its_readers_in_the_next_release(server):
+    release(server, reading(), secrets={"hsc-secrets": {"gemini-key": "one"}})
+    server.cluster().patch_merge("/api/v1/namespaces/hsc-jit/secrets/hsc-secrets", {"data": {"gemini-key": "dHdv"}})
+    _, writes = run(server, "present", [reading()])
+    assert "PATCH web" in writes
+
+
+def test_a_rollback_says_which_secret_values_stay(server):
+    release(server, reading(), secrets={"hsc-secrets": {"gemini-key": "one"}})
+    release(server, reading(), config(a="1"), secrets={"hsc-secrets": {"gemini-key": "two"}})
+    at_two = fingerprint(server)
+    outcome, _ = run(server, "previous", run="by-hand", release_to=1)
+    assert fingerprint(server) == at_two
+    assert "stay as release 2 set them: hsc-secrets/gemini-key" in outcome.findings[-1].message
+
+
+def test_a_workload_of_an_older_version_gets_the_hash_only_with_a_change(server):
+    """A new version of the collection restarts nothing by itself."""
+    server.add({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hsc-secrets"}, "data": {"gemini-key": "b25l"}})
+    server.add({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hsc-jit-generated"}, "data": {"token-key": "eA=="}})
+    older = desired.marked(reading())
+    server.cluster().patch_apply("/apis/apps/v1/namespaces/hsc-jit/deployments/web", older, "hsc.jit")
+    same = {"hsc-secrets": {"gemini-key": "one"}}
+    _, writes = run(server, "present", [reading()], secrets=same)
+    assert "PATCH web" not in writes and fingerprint(server) is None
+    _, writes = run(server, "present", [reading()], secrets={"hsc-secrets": {"gemini-key": "two"}})
+    assert writes[:2] == ["PATCH hsc-secrets", "PATCH hsc-jit-generated"] and len(fingerprint(server)) == 32
+
+
+def test_copies_of_our_objects_stay(server):
+    release(server, config(a="1"))
+    copied = copy.deepcopy(server.find("v1", "ConfigMap", "settings"))
+    copied["metadata"] = {"name": "last-week", "labels": copied["metadata"]["labels"], "annotations": copied["metadata"]["annotations"]}
+    server.add(copied, manager="kubectl-create")
+    outcome, _ = run(server, "present", [config(a="2")])
+    assert ("RO-01", "warn") in verdicts(outcome) and "kubectl-create" in outcome.findings[1].message
+    assert data_of(server, "last-week") == {"a": "1"}
+
+
+@pytest.mark.parametrize("manager", ["kubectl-client-side-apply", "helm", "kubectl-create"])
+def test_the_first_release_takes_the_fields_of_other_tools_over(server, manager):
+    theirs = config(a="old", b="gone")
+    server.add(theirs, manager=manager)
+    outcome, _ = run(server, "planned", [config(a="1")], check_mode=True)
+    assert "data.b" in str(outcome.facts["plan"]["changes"])
+    outcome, _ = run(server, "present", [config(a="1")])
+    assert data_of(server) == {"a": "1"}
+    owners = {entry["manager"] for entry in server.find("v1", "ConfigMap", "settings")["metadata"]["managedFields"]}
+    assert owners == {"hsc.jit"}
+    assert manager in outcome.findings[1].message
+    assert run(server, "present", [config(a="1")])[1] == []
+
+
+def test_a_later_kubectl_apply_is_a_conflict_and_force_removes_what_it_added(server):
+    release(server, config(a="1"))
+    changes = {"data": {"a": "edited", "b": "added"}}
+    server.cluster().patch_merge(f"{CONFIGS}/settings", changes, fieldManager="kubectl-client-side-apply")
+    outcome, writes = run(server, "present", [config(a="2")])
+    assert verdicts(outcome) == [("RO-01", "fail")] and writes == []
+    run(server, "present", [config(a="2")], force_conflicts=True)
+    assert data_of(server) == {"a": "2"}
+
+
+def test_another_field_manager_of_ours_takes_over_from_the_recorded_one(server):
+    release(server, config(a="1", b="2"))
+    outcome, _ = run(server, "present", [config(a="3")], field_manager="new-name")
+    assert ("RO-01", "fail") not in verdicts(outcome) and data_of(server) == {"a": "3"}
+
+
+def test_a_controller_that_applies_the_object_is_no_tool(server):
+    """Argo CD would apply its fields again, so its conflict stays."""
+    server.add(config(a="old"), manager="argocd-controller")
+    outcome, writes = run(server, "present", [config(a="1")])
+    assert verdicts(outcome) == [("RO-01", "fail")] and writes == []

@@ -29,10 +29,14 @@ def test_create_update_and_mere_ownership():
     assert adopted.action == "update"
 
 
-def test_only_what_we_applied_is_pruned():
+def test_only_what_a_release_made_is_pruned():
     ours = {"annotations": {HASH: "x"}}
+    applied = {**ours, "managedFields": [{"manager": "hsc.jit", "operation": "Apply", "fieldsV1": {}}]}
+    created = {**ours, "managedFields": [{"manager": "kubectl-create", "operation": "Update", "fieldsV1": {}}]}
     live = [
-        obj("gone", metadata=ours),
+        obj("recorded", metadata=ours),
+        obj("applied", metadata=applied),
+        obj("copied", metadata=created),
         obj("wanted", metadata=ours),
         obj("somebodys"),
         obj("claim", "PersistentVolumeClaim", metadata=ours),
@@ -40,7 +44,10 @@ def test_only_what_we_applied_is_pruned():
         obj("owned", metadata={**ours, "ownerReferences": [{"uid": "1"}]}),
         obj("ending", metadata={**ours, "deletionTimestamp": "now"}),
     ]
-    assert [change.title for change in plan.pruned(live, [marked(obj("wanted"))])] == ["ConfigMap gone"]
+    recorded = {("", one["kind"], one["metadata"]["name"]) for one in live if one["metadata"]["name"] not in ("applied", "copied")}
+    deleted, copies = plan.pruned(live, [marked(obj("wanted"))], recorded, {"hsc.jit"})
+    assert [change.title for change in deleted] == ["ConfigMap applied", "ConfigMap recorded"]
+    assert [one["metadata"]["name"] for one in copies] == ["copied"]
 
 
 @pytest.mark.parametrize(
