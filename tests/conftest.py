@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster, connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from private_namespace import private_namespace
 from xdist.scheduler import LoadScopeScheduling
 

@@ -5,7 +5,7 @@ from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 
 _AT_ONCE = 64  # helm sends a thousand: over one HTTP/2 connection to a real server, which slows it down; this one would only be refused
 

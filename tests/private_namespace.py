@@ -4,7 +4,7 @@ import secrets
 from contextlib import contextmanager
 from functools import partial
 
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from waiting import until
 
 

@@ -73,6 +73,7 @@ class ApiError(HscError):
         step = "Wait until the namespace is deleted; its status names what blocks the deletion." if terminating else ""
         super().__init__(message, step or _API_NEXT_STEPS.get(status, ""))
         self.status, self.reason, self.causes = status, reason, causes or []
+        self.retry_after = 0.0  # seconds that the server asks to wait before the next attempt
 
     @property
     def transient(self) -> bool:

@@ -22,7 +22,8 @@ from ansible.module_utils.basic import AnsibleModule
 from . import _journal, _waiver
 from ._errors import ApiError, HscError, os_error_advice, place_of
 from ._finding import VERDICTS, Finding
-from ._kube.client import Cluster, connect
+from ._kube.client import Cluster
+from ._kube.kubeconfig import connect
 from ._poll import CLOCK, Clock
 from ._product import NAMESPACE
 from ._progress import Progress

@@ -26,15 +26,23 @@ CLOCK = Clock()
 CONTROLLER_SECONDS = 10.0  # a controller that needs longer to react does not run
 
 
-def poll(attempt: Callable[[], T], seconds: float, *, until: Callable[[T], object] = bool, every: float = 0.2, clock: Clock = CLOCK) -> T:
+def poll(
+    attempt: Callable[[], T],
+    seconds: float,
+    *,
+    until: Callable[[T], object] = bool,
+    every: float | Callable[[T], float] = 0.2,
+    clock: Clock = CLOCK,
+) -> T:
     """Call ``attempt`` until ``until`` accepts its value, at most for ``seconds``. Returns the last value, accepted or not.
 
-    The first attempt is made at once, the last one at the deadline. every: seconds between two attempts.
+    The first attempt is made at once, the last one at the deadline. every: seconds between two attempts, or
+    what computes them from the last value.
     """
     deadline = clock.monotonic() + seconds
     while not until(value := attempt()):
         left = deadline - clock.monotonic()
         if left <= 0:
             break
-        clock.sleep(min(every, left))
+        clock.sleep(min(every(value) if callable(every) else every, left))
     return value

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -68,3 +70,11 @@ def _machine(proc: Path) -> str:
         return f"{boot_id(proc)}/{(proc / 'self/ns/pid').stat().st_ino}"
     except OSError:
         return ""
+
+
+def user_name() -> str:
+    """This process's user; ``uid=12345`` where the uid has no name, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # Python before 3.13, and since
+        return f"uid={os.getuid()}"

@@ -78,8 +78,6 @@ findings:
   elements: dict
 """
 
-import getpass
-import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -101,17 +99,10 @@ SPEC = {
 }
 
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's arbitrary uid has no name
-        return str(os.getuid())
-
-
 def _holder(params: Any) -> deploy_lease.Holder:
     of_run = params["run"] or (Path(params["journal"]).parent.name if params["journal"] else "run")
     pid = params["pid"] or 0
-    return deploy_lease.Holder(f"{_user()}@{socket.gethostname()}:{pid}/{of_run}", _process.process_mark(pid))
+    return deploy_lease.Holder(f"{_process.user_name()}@{socket.gethostname()}:{pid}/{of_run}", _process.process_mark(pid))
 
 
 def work(context: Context) -> Outcome:

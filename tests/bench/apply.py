@@ -32,7 +32,7 @@ import time
 from pathlib import Path
 
 import yaml
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from ansible_collections.hsc.jit.plugins.module_utils._release import manifests
 
 ROOT = Path(__file__).parents[2]

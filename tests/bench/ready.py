@@ -21,8 +21,8 @@ from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
 from ansible_collections.hsc.jit.plugins.module_utils._kube.discovery import in_parallel
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._readiness.waiter import Watch
 from ansible_collections.hsc.jit.plugins.module_utils._release.applier import Applier

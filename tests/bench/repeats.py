@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 from ansible_collections.hsc.jit.plugins.module_utils._kube import objects as kube_objects
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from ansible_collections.hsc.jit.plugins.module_utils._lease.lease import Slot
 from apply import product
 

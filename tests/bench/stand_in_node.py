@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from waiting import until
 
 NAME = "bench-stand-in"

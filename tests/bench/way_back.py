@@ -15,7 +15,7 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from ansible_collections.hsc.jit.plugins.module_utils._release import applier, record
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from forwarder import Forwarder, api_server, changed
 from small_release import SERVE, python, run
 from waiting import until

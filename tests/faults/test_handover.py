@@ -1,8 +1,10 @@
-"""A legal change takes no pod down: autoscalers come and go, other tools' objects are taken over, copies stay, rotated Secrets reach pods."""
+"""A legal change takes no pod down: autoscalers, objects of other tools, copies of our objects, rotated Secrets."""
 
 import copy
 import json
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._module import Context
@@ -29,8 +31,9 @@ def released(cluster, *objects, **params):
     return outcome
 
 
-def kubectl(kubectl_path, kubeconfig, cluster, *words, stdin=""):
-    argv = [kubectl_path, f"--kubeconfig={kubeconfig}", f"--namespace={cluster.namespace}", *words]
+def kubectl(kubeconfig, cluster, *words, stdin=""):
+    program = shutil.which("kubectl") or str(Path(kubeconfig).parent / "bin/kubectl")
+    argv = [program, f"--kubeconfig={kubeconfig}", f"--namespace={cluster.namespace}", *words]
     return subprocess.run(argv, check=True, capture_output=True, text=True, input=stdin).stdout
 
 
@@ -82,14 +85,14 @@ def test_a_field_with_a_harmful_default_is_told_before_it_changes(cluster, image
     assert "spec.strategy.type is not in the manifest" in str([one.message for one in outcome.findings if one.verdict == "warn"])
 
 
-def test_what_kubectl_apply_made_is_taken_over_whole(cluster, images, kubeconfig, kubectl_path):
+def test_what_kubectl_apply_made_is_taken_over_whole(cluster, images, kubeconfig):
     """Live equals rendered afterwards: what kubectl had and the release does not is gone, nothing conflicts, drift is silent."""
     obj = workload(images["service"], "applied", 2)
     theirs = copy.deepcopy(obj)
     theirs["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "OLD", "value": "1"}]
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "applied"}, "data": {"kept": "1", "gone": "1"}}
     for one in stamped([theirs, settings], cluster.namespace):
-        kubectl(kubectl_path, kubeconfig, cluster, "apply", "-f", "-", stdin=json.dumps(one))
+        kubectl(kubeconfig, cluster, "apply", "-f", "-", stdin=json.dumps(one))
     settings = {**settings, "data": {"kept": "1"}}
     outcome = released(cluster, obj, settings)
     assert "kubectl-client-side-apply" in str([one.message for one in outcome.findings])
@@ -103,14 +106,14 @@ def test_what_kubectl_apply_made_is_taken_over_whole(cluster, images, kubeconfig
     assert [one.verdict for one in drift] == ["pass"], drift
 
 
-def test_a_copy_of_our_object_stays_and_is_named(cluster, images, kubeconfig, kubectl_path):
+def test_a_copy_of_our_object_stays_and_is_named(cluster, images, kubeconfig):
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "original"}, "data": {"a": "1"}}
     released(cluster, settings)
     copied = live(cluster, "original", "configmaps", "/api/v1")
     for name in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
         del copied["metadata"][name]
     copied["metadata"]["name"] = "copied"
-    kubectl(kubectl_path, kubeconfig, cluster, "create", "-f", "-", stdin=json.dumps(copied))
+    kubectl(kubeconfig, cluster, "create", "-f", "-", stdin=json.dumps(copied))
     outcome = released(cluster, {**settings, "data": {"a": "2"}})
     assert "ConfigMap copied" in str([one.message for one in outcome.findings if one.verdict == "warn"])
     assert live(cluster, "copied", "configmaps", "/api/v1")["data"] == {"a": "1"}

@@ -104,7 +104,7 @@ def test_a_webhook_that_refuses_is_named(base, seen, resource, group, row, left)
 
 def test_a_namespace_that_is_being_deleted_is_said(kubeconfig, images, seen):
     """A finalizer that nobody serves holds it; nothing here takes that away."""
-    from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+    from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
     from small_release import Small
 
     cluster = connect({"kubeconfig": kubeconfig, "namespace": f"test-ending-{secrets.token_hex(3)}"})

@@ -6,7 +6,7 @@ import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._backup import postgres
 from ansible_collections.hsc.jit.plugins.module_utils._backup.backup import Backup
 from ansible_collections.hsc.jit.plugins.module_utils._backup.snapshot import Snapshot
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from stores import DUMPS, PODS, much_in_postgres, sql
 from waiting import until

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from certificates import Authority, name
 from cryptography import x509
 from forwarder import Forwarder, api_server, changed

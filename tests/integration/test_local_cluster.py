@@ -13,7 +13,7 @@ import pytest
 import urllib3
 from ansible_collections.hsc.jit.plugins.module_utils._images.layer import MANIFEST, Blob
 from ansible_collections.hsc.jit.plugins.module_utils._images.push import Registry
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from ansible_collections.hsc.jit.plugins.module_utils._operate.drain import Drain
 from ansible_collections.hsc.jit.plugins.module_utils._poll import CLOCK
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress

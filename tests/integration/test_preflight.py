@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._kube import connection
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import POOL_SIZE, Cluster, connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import POOL_SIZE, Cluster
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from ansible_collections.hsc.jit.plugins.module_utils._preflight.checks import Asked, look
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from deployer_account import deployer_account, token

@@ -18,7 +18,7 @@ CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]
 @pytest.fixture(scope="session")
 def pause(kubeconfig):
     """An image that is on every node: the sandbox's."""
-    from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+    from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 
     images = [
         name for node in connect({"kubeconfig": kubeconfig}).list("/api/v1/nodes") for i in node["status"]["images"] for name in i["names"]

@@ -5,7 +5,7 @@ import json
 import os
 
 import pytest
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 from playbook import play
 
 pytestmark = pytest.mark.cluster

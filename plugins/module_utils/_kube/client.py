@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""Which cluster and namespace, and the one small client that everything uses to talk to it.
+"""The client that everything uses to talk to one cluster.
 
 Paths are the API server's own (``/apis/apps/v1/namespaces/x/deployments/y``); objects are plain dicts as the server sends them.
 Credentials come from the kubernetes library; the calls themselves go through a pool of our own, because the library's typed layer costs
@@ -10,7 +10,6 @@ Credentials come from the kubernetes library; the calls themselves go through a 
 from __future__ import annotations
 
 import json
-import os
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,27 +17,28 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from .._errors import ApiError
 from .._poll import CLOCK, Clock, poll
-from . import connection, credentials
+from . import connection
 from . import exec as kube_exec
 from .exec import ExecResult
+from .objects import contains
 from .pool import Answer, Pool
 
-__all__ = ["POOL_SIZE", "Cluster", "ExecResult", "connect"]
+__all__ = ["POOL_SIZE", "Cluster", "ExecResult"]
 
 POOL_SIZE = 16  # parallel requests of one module; more only queues in the API server's fairness
 _TIMEOUT = 30.0
 _JSON = "application/json"
 _METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_AGAIN = 1.0  # seconds between two attempts
-_REPEATABLE = frozenset(
-    {"GET", "PATCH", "PUT", "DELETE"}
-)  # twice is as good as once: our patches say what shall be, not what shall be added
-_NO_KUBECONFIG = (TypeError, AttributeError, KeyError)  # what the library stumbles over in a file that is none
+_RETRY_SECONDS = 1.0  # between two attempts, unless the server says how long
+# Requests that may be sent twice: our patches set values, they add nothing. A create is checked before it is repeated (`Cluster.create`).
+_REPEATABLE = frozenset({"GET", "PATCH", "PUT", "DELETE"})
+_AGENT = {"User-Agent": "hsc.jit"}
+_T = TypeVar("_T")
 _WATCH_GRACE = 5.0  # a watch that is silent for so long after its end has died
 
 
@@ -49,7 +49,7 @@ class Cluster:
     server: str
     namespace: str
     pool: Pool
-    authorize: Callable[[], dict[str, str]]
+    authorize: Callable[[], dict[str, str]]  # headers with the credentials
     configuration: Any = None  # kubernetes.client.Configuration
     requests: dict[str, int] = field(default_factory=dict)  # method -> how many were sent
     # An API server that has answered once may be away for so long: a run that is half done must not end because it is restarted.
@@ -57,6 +57,8 @@ class Cluster:
     on_wait: Callable[[str], None] = lambda words: None
     clock_skew: float = 0.0  # seconds by which this machine's clock is ahead of the server's, as the last answer said
     answered: bool = False  # and let us in
+    # Headers with new credentials, after the server has refused these.
+    renew: Callable[[Mapping[str, str]], dict[str, str]] = dict
     source: str = ""  # where the credentials come from
     clock: Clock = CLOCK
     node_scale_up_seconds: float = 0.0  # that its node autoscaler may take to add a node; 0: it has none
@@ -77,24 +79,40 @@ class Cluster:
         timeout: float = _TIMEOUT,
     ) -> bytes:
         headers = {"Accept": accept, **({} if body is None else {"Content-Type": content_type})}
-        patience = self.patience if self.answered and method in _REPEATABLE else 0.0
-        began = self.clock.monotonic()
 
         def attempt() -> Answer | ApiError:
             try:
                 return self._send(method, path, query, body, headers, timeout)
             except ApiError as error:
-                if error.status not in (0, 429):
+                # 429: the server has not started with the request
+                if not error.transient or not (method in _REPEATABLE or error.status == 429):
                     raise
-                waited = self.clock.monotonic() - began
-                if waited < patience:
-                    self.on_wait(f"away for {waited:.0f} s, at most {patience:.0f}: {error.message}")
                 return error
 
-        answer = poll(attempt, patience, until=lambda answer: not isinstance(answer, ApiError), every=_AGAIN, clock=self.clock)
+        answer = self._patiently(attempt)
         if isinstance(answer, ApiError):
             raise answer
         return answer.data
+
+    def _patiently(self, attempt: Callable[[], _T | ApiError]) -> _T | ApiError:
+        """The first result that is no ApiError, or the last error.
+
+        A server that answers 429, 500 or 503, or that has answered before and is unreachable now, is asked again for ``patience`` seconds.
+        """
+        began = self.clock.monotonic()
+
+        def final(answer: _T | ApiError) -> bool:
+            if not isinstance(answer, ApiError) or not self.answered:
+                return True
+            waited = self.clock.monotonic() - began
+            if waited < self.patience:
+                self.on_wait(f"{answer.message.rstrip('.')} (for {waited:.0f} s; waiting at most {self.patience:.0f} s)")
+            return False
+
+        def pause(answer: _T | ApiError) -> float:
+            return max(_RETRY_SECONDS, answer.retry_after) if isinstance(answer, ApiError) else 0.0
+
+        return poll(attempt, self.patience, until=final, every=pause, clock=self.clock)
 
     def _send(
         self,
@@ -112,10 +130,9 @@ class Cluster:
         if given:
             target += "?" + urlencode(given)
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        told = {**headers, "User-Agent": "hsc.jit", **self.authorize()}
         self.requests[method] = self.requests.get(method, 0) + 1
         try:
-            answer = self.pool.request(method, target, data, told, timeout, whole=whole)
+            answer = self._answer(method, target, data, headers, timeout, whole=whole)
         except OSError as error:
             problem = ApiError(0, "Unreachable", f"{self.server} does not answer: {_cause(error)}")
             raise (self._explained(problem) if isinstance(error, ssl.SSLError) else problem) from error
@@ -124,8 +141,18 @@ class Cluster:
             self.clock_skew = time.time() - parsedate_to_datetime(date).timestamp()
         if answer.status >= 400:
             problem = ApiError.of_answer(answer.status, answer.data)
+            problem.retry_after = _seconds(answer.headers.get("Retry-After"))
             raise self._explained(problem) if answer.status == 401 else problem
         return answer
+
+    def _answer(self, method: str, target: str, data: bytes | None, headers: Mapping[str, str], timeout: float, *, whole: bool) -> Answer:
+        """The server's answer. A refused token is renewed once: it may have expired in the middle of the run."""
+        credentials = self.authorize()
+        answer = self.pool.request(method, target, data, {**headers, **_AGENT, **credentials}, timeout, whole=whole)
+        if answer.status != 401 or not self.answered or (renewed := self.renew(credentials)) == credentials:
+            return answer
+        answer.close()
+        return self.pool.request(method, target, data, {**headers, **_AGENT, **renewed}, timeout, whole=whole)
 
     def _explained(self, problem: ApiError) -> Exception:
         """Of who was never let in, unauthorized or by TLS: a client certificate that is not valid now is told by its day."""
@@ -173,8 +200,34 @@ class Cluster:
         return json.loads(self.request("PATCH", path, query, changes, content_type="application/merge-patch+json"))  # type: ignore[no-any-return]
 
     def create(self, path: str, obj: Mapping[str, Any], **query: Any) -> dict[str, Any]:
-        """``path`` is the collection's."""
-        return json.loads(self.request("POST", path, query, obj))  # type: ignore[no-any-return]
+        """Create the object. ``path`` is the collection's.
+
+        After an answer that does not say whether the object was created (500, 503, none), the object is looked up before the next attempt.
+        """
+        name, doubtful = obj.get("metadata", {}).get("name"), False
+
+        def attempt() -> dict[str, Any] | ApiError:
+            nonlocal doubtful
+            try:
+                return json.loads(self.request("POST", path, query, obj))  # type: ignore[no-any-return]
+            except ApiError as error:
+                if not name or not self.patience or not (error.transient or (doubtful and error.status == 409)):
+                    raise
+                doubtful, problem = True, error
+            try:
+                found = self.impatient().find(f"{path}/{quote(name)}")
+            except ApiError as error:
+                return error
+            if found is not None and contains(found, obj):
+                return found
+            if problem.status == 409:
+                raise problem
+            return problem
+
+        answer = self._patiently(attempt)
+        if isinstance(answer, ApiError):
+            raise answer
+        return answer
 
     def replace(self, path: str, obj: Mapping[str, Any], **query: Any) -> dict[str, Any]:
         return json.loads(self.request("PUT", path, query, obj))  # type: ignore[no-any-return]
@@ -229,62 +282,10 @@ class Cluster:
         return kube_exec.execute(self, pod, container, argv, stdin, stdout, namespace or self.namespace, timeout_seconds)
 
 
+def _seconds(retry_after: str | None) -> float:
+    """A header Retry-After in seconds; 0 for none, or for a date."""
+    return float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+
+
 def _cause(error: BaseException) -> str:
     return str(error) or type(error).__name__
-
-
-def connect(params: Mapping[str, Any]) -> Cluster:
-    """A Cluster from the options kubeconfig, context, namespace and node_scale_up_seconds (`_module.TARGET_SPEC`).
-
-    ValueError: the kubeconfig cannot be used; the message says why and what to do.
-    Without a kubeconfig: the environment's KUBECONFIG, then ~/.kube/config, then the service account of the pod we run in.
-    """
-    path, context = params.get("kubeconfig") or None, params.get("context") or None
-    if path and not Path(path).is_file():
-        raise ValueError(f"kubeconfig {path} does not exist. Set release_kubeconfig (or KUBECONFIG) to a readable file.")
-    files = path or ("" if _in_pod() else os.environ.get("KUBECONFIG") or "~/.kube/config")
-    source = f"kubeconfig {files}" if files else "service account"
-    try:
-        settings = _credentials(files, path, context)
-        pool = connection.pool(settings, POOL_SIZE)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{source} cannot be used: {error}. Set release_kubeconfig and release_context.") from error
-
-    def authorize() -> dict[str, str]:
-        token = settings.auth_settings().get("BearerToken") or {}  # asked each time: it may be renewed
-        return {token["key"]: token["value"]} if token.get("value") else {}
-
-    return Cluster(
-        server=settings.host.rstrip("/"),
-        namespace=params.get("namespace") or "default",
-        pool=pool,
-        authorize=authorize,
-        configuration=settings,
-        source=source,
-        node_scale_up_seconds=params.get("node_scale_up_seconds") or 0.0,
-    )
-
-
-def _credentials(files: str, path: str | None, context: str | None) -> Any:
-    """A kubernetes.client.Configuration of the kubeconfig, or of the service account where files is empty."""
-    import yaml
-
-    whole = any(b"auth-provider" in file.read_bytes() for file in connection.kubeconfig_files(files))
-    library = credentials.library(whole)
-    settings = library.Configuration()
-    try:
-        if not files:
-            library.config.load_incluster_config(client_configuration=settings)
-            return settings
-        with credentials.complaints() as complaints:
-            library.config.load_kube_config(config_file=path, context=context, client_configuration=settings)
-    except (library.config.ConfigException, yaml.YAMLError, *_NO_KUBECONFIG) as error:
-        raise ValueError(" ".join(str(error).split())) from error
-    if complaints and not (settings.cert_file or settings.api_key):
-        raise ValueError("; ".join(complaints))
-    settings.proxy = connection.proxy_url(files, context) or settings.proxy
-    return settings
-
-
-def _in_pod() -> bool:
-    return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").is_file()

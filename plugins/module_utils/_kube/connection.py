@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the hsc.jit engineers
 # Apache License 2.0 (see LICENSE)
-"""How the API server is reached: pool, plain socket, proxy; and what the kubernetes library leaves out of a kubeconfig.
+"""How the API server is reached: pool, plain socket, proxy, TLS.
 
 ``configuration`` is the library's, as ``load_kube_config`` filled it in.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import selectors
 import socket
 import ssl
@@ -23,30 +22,6 @@ from urllib.parse import unquote, urlsplit
 from .pool import Pool
 
 _LONGEST_ANSWER = 65536  # of a proxy, before it is none
-
-
-def kubeconfig_files(path: str) -> list[Path]:
-    """Those that exist. path: as KUBECONFIG, several files with colons between them."""
-    return [file for file in (Path(name).expanduser() for name in path.split(os.pathsep)) if file.is_file()]
-
-
-def proxy_url(path: str, context: str | None) -> str:
-    """``proxy-url`` of the context's cluster; empty if it has none."""
-    import yaml
-
-    texts = [file.read_text(encoding="utf-8") for file in kubeconfig_files(path)]
-    if not any("proxy-url" in text for text in texts):  # nearly always; reading YAML takes 5 ms
-        return ""
-    contexts: dict[str, str] = {}
-    proxies: dict[str, str] = {}
-    for text in texts:
-        found = yaml.safe_load(text) or {}
-        context = context or found.get("current-context")
-        for one in found.get("contexts") or []:
-            contexts.setdefault(one["name"], (one.get("context") or {}).get("cluster", ""))
-        for one in found.get("clusters") or []:
-            proxies.setdefault(one["name"], (one.get("cluster") or {}).get("proxy-url") or "")
-    return proxies.get(contexts.get(context or "", ""), "")
 
 
 def ended(configuration: Any, now: datetime) -> str:

@@ -17,7 +17,7 @@ import json
 import select
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -40,6 +40,9 @@ class ExecConnection(Protocol):
 
     @property
     def authorize(self) -> Callable[[], dict[str, str]]: ...
+
+    @property
+    def renew(self) -> Callable[[Mapping[str, str]], dict[str, str]]: ...
 
     def namespaced(self, plural: str, api: str = "/api/v1", namespace: str | None = None) -> str: ...
 
@@ -73,7 +76,7 @@ def execute(
     path = f"{cluster.namespaced('pods', namespace=namespace)}/{quote(pod)}/exec?{urlencode(query)}"
     deadline = time.monotonic() + timeout_seconds
     try:
-        link = _Link(cluster, path)
+        link = _open(cluster, path)
     except OSError as error:
         raise ApiError(0, "Unreachable", f"exec into {namespace}/{pod} failed: {error}") from error
     try:
@@ -87,10 +90,21 @@ def execute(
         link.socket.close()
 
 
+def _open(cluster: ExecConnection, path: str) -> _Link:
+    """The connection of a command. A refused token is renewed once."""
+    credentials = cluster.authorize()
+    try:
+        return _Link(cluster, path, credentials)
+    except ApiError as error:
+        if error.status != 401:
+            raise
+    return _Link(cluster, path, cluster.renew(credentials))
+
+
 class _Link:
     """A WebSocket to the API server: ``exchange`` sends what waits and returns what came."""
 
-    def __init__(self, cluster: ExecConnection, path: str) -> None:
+    def __init__(self, cluster: ExecConnection, path: str, credentials: Mapping[str, str]) -> None:
         # deferred: pure users of this collection need no client
         from .websockets import ClientProtocol, Subprotocol, parse_uri
 
@@ -99,7 +113,7 @@ class _Link:
         self.socket.setblocking(False)
         self.protocol = ClientProtocol(uri, subprotocols=[Subprotocol("v5.channel.k8s.io")], max_size=None)
         request = self.protocol.connect()
-        request.headers.update(cluster.authorize())
+        request.headers.update(credentials)
         self.protocol.send_request(request)
         self._unsent = bytearray()
         self._early: list[Any] = []  # frames that came in one piece with the answer to the upgrade

@@ -15,7 +15,8 @@ import yaml
 
 from .. import _atomic_file
 from .._errors import ApiError, UnsupportedHostError
-from .._kube.client import Cluster, connect
+from .._kube.client import Cluster
+from .._kube.kubeconfig import connect
 from .._kube.objects import holds
 from .._poll import poll
 from .._readiness.readiness import World

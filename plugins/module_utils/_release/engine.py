@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from .. import _atomic_file
+from .. import _atomic_file, _process
 from .._errors import OperatorError
 from .._finding import Finding, good
 from .._kube import objects as kube_objects
@@ -66,7 +64,7 @@ class Engine:
             objects=params["objects"],
             images=params["images"],
             run=params["run"] or (Path(params["journal"]).parent.name if params["journal"] else ""),
-            who=_user_and_host(),
+            who=f"{_process.user_name()}@{socket.gethostname()}",
             time=context.now().isoformat(timespec="seconds"),
             inventory_hash=params["inventory_hash"],
             schema_revision=params["schema_revision"],
@@ -234,12 +232,3 @@ class Engine:
             schema={"current": self.current.schema_revision if self.current else ""},
         )
         return Outcome(findings=findings, facts={"plan": plan, "release": release, "changes": len(changes)})
-
-
-def _user_and_host() -> str:
-    """``deploy@host``; ``uid=12345@host`` in a container whose user has no name."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # Python before 3.13, and since
-        user = f"uid={os.getuid()}"
-    return f"{user}@{socket.gethostname()}"

@@ -7,9 +7,8 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._kube import client
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster, connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.client import Cluster
 from fake_clock import FakeClock
-from written_kubeconfig import written_kubeconfig
 
 
 class Pool:
@@ -25,7 +24,7 @@ class Pool:
             raise answer
         status, body, *headers = answer
         text = json.dumps(body).encode()
-        return SimpleNamespace(status=status, data=text, headers=dict(headers))
+        return SimpleNamespace(status=status, data=text, headers=dict(headers), close=lambda: None)
 
 
 def cluster(*answers):
@@ -93,28 +92,102 @@ def test_a_server_that_has_answered_is_waited_for_and_that_is_said():
     target.on_wait = said.append
     target.get("/version")
     assert target.get("/x") == {"kind": "Pod"}
-    assert said[0].startswith("away for 0 s, at most 30: https://k:6443 does not answer")
+    assert said[0] == "https://k:6443 does not answer: connection refused (for 0 s; waiting at most 30 s)"
     assert [target.clock.now] == [3.0]
 
 
-def test_at_most_for_its_patience_and_never_a_request_that_may_have_been_done():
+def test_an_unreachable_server_is_waited_for_at_most_for_its_patience():
     target = cluster((200, {}), *[GONE] * 40)
     target.get("/version")
     with pytest.raises(ApiError, match="does not answer"):
         target.get("/x")
     assert [target.clock.now] == [30.0]
     with pytest.raises(ApiError):
-        target.create("/x", {})
-    with pytest.raises(ApiError):
         target.impatient().get("/x")
-    assert [target.clock.now] == [30.0], "neither waited"
+    assert [target.clock.now] == [30.0]
 
 
-def test_a_refusal_is_no_absence():
-    target = cluster((200, {}), (503, {"message": "no endpoints"}))
-    target.get("/version")
-    with pytest.raises(ApiError, match="no endpoints"):
+LEADER = (500, {"message": "etcdserver: leader changed"})
+CREATED = {"metadata": {"name": "a"}, "spec": {"x": 1, "default": 2}}
+WANTED = {"metadata": {"name": "a"}, "spec": {"x": 1}}
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
+@pytest.mark.parametrize("answer", [LEADER, (503, {"message": "shutting down"}), (429, {"message": "too many"})])
+def test_a_bad_moment_of_the_server_is_waited_for(method, answer):
+    target = cluster(answer, answer, (200, {"ok": True}))
+    assert json.loads(target.request(method, "/x")) == {"ok": True}
+    assert target.clock.now == 2.0
+
+
+def test_the_server_says_how_long_to_wait():
+    target = cluster((429, {"message": "too many"}, ("Retry-After", "7")), (200, {}))
+    target.get("/x")
+    assert target.clock.now == 7.0
+
+
+def test_a_bad_minute_ends_with_the_servers_words():
+    target = cluster(*[LEADER] * 60)
+    with pytest.raises(ApiError, match="leader changed"):
         target.get("/x")
+    assert target.clock.now == 30.0
+
+
+def test_a_refusal_is_not_waited_for():
+    schema = {"message": "failed to create typed patch object: field not declared in schema"}
+    for answer in ((403, {}), (409, {}), (422, {}), (500, schema)):
+        target = cluster(answer)
+        with pytest.raises(ApiError):
+            target.patch_merge("/x", {})
+        assert target.clock.now == 0.0
+
+
+def test_a_create_that_was_not_begun_is_repeated():
+    target = cluster((429, {"message": "too many"}), (201, CREATED))
+    assert target.create("/x", WANTED) == CREATED
+    assert [method for method, *_ in target.pool.asked] == ["POST", "POST"]
+
+
+MISSING = (404, {"reason": "NotFound", "message": "not found"})
+EXISTS = (409, {"reason": "AlreadyExists", "message": "a already exists"})
+
+
+@pytest.mark.parametrize(
+    ("answers", "methods"),
+    [
+        pytest.param([LEADER, (200, CREATED)], ["POST", "GET"], id="it was created"),
+        pytest.param([LEADER, MISSING, (201, CREATED)], ["POST", "GET", "POST"], id="it was not created"),
+        pytest.param([LEADER, MISSING, EXISTS, (200, CREATED)], ["POST", "GET", "POST", "GET"], id="the first request was late"),
+        pytest.param([LEADER, GONE, EXISTS, (200, CREATED)], ["POST", "GET", "POST", "GET"], id="the look failed"),
+    ],
+)
+def test_a_doubtful_create_is_looked_up(answers, methods):
+    target = cluster(*answers)
+    assert target.create("/x", WANTED) == CREATED
+    assert [method for method, *_ in target.pool.asked] == methods
+
+
+def test_another_object_of_the_same_name_is_a_conflict():
+    target = cluster(LEADER, (200, {"metadata": {"name": "a"}, "spec": {"x": 2}}), EXISTS, (200, {"metadata": {"name": "a"}}))
+    with pytest.raises(ApiError, match="already exists"):
+        target.create("/x", WANTED)
+    with pytest.raises(ApiError, match="already exists"):
+        cluster(EXISTS).create("/x", WANTED)
+
+
+def test_an_impatient_client_creates_once():
+    with pytest.raises(ApiError, match="leader changed"):
+        cluster(LEADER).impatient().create("/x", WANTED)
+
+
+def test_a_refused_token_is_renewed_once():
+    target = cluster((200, {}), UNAUTHORIZED, (200, {"ok": True}), UNAUTHORIZED, UNAUTHORIZED)
+    target.renew = lambda refused: {"Authorization": "Bearer new"}
+    target.get("/x")
+    assert target.get("/y") == {"ok": True}
+    assert target.pool.asked[-1][2]["Authorization"] == "Bearer new"
+    with pytest.raises(ApiError, match="Unauthorized"):
+        target.get("/z")
 
 
 def test_the_servers_clock_is_known_from_its_answers(monkeypatch):
@@ -128,56 +201,3 @@ def test_find_and_delete_know_that_nothing_is_there():
     missing = (404, {"reason": "NotFound", "message": "not found"})
     assert cluster(missing).find("/api/v1/x") is None
     assert cluster(missing).delete("/api/v1/x") is False
-
-
-def test_a_kubeconfig_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"nowhere does not exist. Set release_kubeconfig"):
-        connect({"kubeconfig": str(tmp_path / "nowhere")})
-
-
-def test_a_kubeconfig_without_the_context_is_explained(tmp_path):
-    path = tmp_path / "config"
-    path.write_text("apiVersion: v1\nkind: Config\ncontexts: []\nclusters: []\nusers: []\ncurrent-context: ''\n")
-    with pytest.raises(ValueError, match="Set release_kubeconfig and release_context"):
-        connect({"kubeconfig": str(path), "context": "production"})
-
-
-@pytest.mark.parametrize(
-    ("cluster", "user", "problem"),
-    [
-        ({"certificate-authority-data": "Zm9v"}, {}, "its certificate-authority is no certificate"),
-        ({"certificate-authority": "/none"}, {}, "File does not exist: /none"),
-        ({}, {"client-certificate-data": "Zm9v", "client-key-data": "Zm9v"}, "its client-certificate and client-key are no pair"),
-        ({"proxy-url": "gopher://x"}, {}, "unsupported scheme gopher"),
-        ({}, {"exec": {"command": "/none/such"}}, "No such file or directory: '/none/such'"),
-        ({}, {"exec": {"command": "/bin/sh", "args": ["-c", "echo run: aws sso login >&2; exit 1"]}}, "returned 1. run: aws sso login"),
-    ],
-)
-def test_what_is_wrong_in_a_kubeconfig_is_named(tmp_path, monkeypatch, cluster, user, problem):
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    path = tmp_path / "config"
-    if "exec" in user:
-        user["exec"] |= {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
-    written_kubeconfig(path, user, **cluster)
-    with pytest.raises(ValueError, match=problem) as caught:
-        connect({"kubeconfig": str(path)})
-    assert str(caught.value).startswith(f"kubeconfig {path} cannot be used: ")
-    assert str(caught.value).endswith("Set release_kubeconfig and release_context.")
-
-
-@pytest.mark.parametrize("text", [b"a: [", b"\xff\xfe\x00", b"- a", b"", b"current-context: a\ncontexts: 5\n"])
-def test_a_file_that_is_no_kubeconfig_is_named(tmp_path, text):
-    (tmp_path / "config").write_bytes(text)
-    with pytest.raises(ValueError, match=r"config cannot be used: .*Set release_kubeconfig"):
-        connect({"kubeconfig": str(tmp_path / "config")})
-
-
-def test_a_mistake_of_ours_is_not_told_as_one_of_the_kubeconfig(tmp_path, monkeypatch):
-    def mistaken(*_):
-        raise KeyError("ours")
-
-    monkeypatch.setattr(client.connection, "pool", mistaken)
-    written_kubeconfig(tmp_path / "config", {})
-    with pytest.raises(KeyError, match="ours"):
-        connect({"kubeconfig": str(tmp_path / "config")})

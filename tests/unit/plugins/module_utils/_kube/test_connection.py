@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._kube import connection
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import proxy_url
 from certificates import Authority, name
 from cryptography import x509
 from forwarder import Forwarder
@@ -31,13 +32,13 @@ clusters:
 def test_the_proxy_is_the_contexts_clusters(tmp_path, context, proxy):
     path = tmp_path / "config"
     path.write_text(FILE)
-    assert connection.proxy_url(str(path), context) == proxy
+    assert proxy_url(str(path), context) == proxy
 
 
 def test_several_files_are_one_and_a_missing_one_is_none(tmp_path):
     (tmp_path / "a").write_text("current-context: away\n")
     (tmp_path / "b").write_text(FILE)
-    assert connection.proxy_url(f"{tmp_path}/a:{tmp_path}/none:{tmp_path}/b", None) == "http://proxy.example.com:3128"
+    assert proxy_url(f"{tmp_path}/a:{tmp_path}/none:{tmp_path}/b", None) == "http://proxy.example.com:3128"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ print(oauthlib.oauth2 is before)
 """
 WHOLE = """
 import sys
-from ansible_collections.hsc.jit.plugins.module_utils._kube.client import connect
+from ansible_collections.hsc.jit.plugins.module_utils._kube.kubeconfig import connect
 cluster = connect({"kubeconfig": sys.argv[1]})
 kube_config = sys.modules["kubernetes.config.kube_config"]
 print(cluster.authorize(), kube_config.ApiClient.__name__, kube_config.OAuth2Session.__name__)
