@@ -34,6 +34,7 @@ POOL_SIZE = 16  # parallel requests of one module; more only queues in the API s
 _TIMEOUT = 30.0
 _JSON = "application/json"
 _METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_SAID_SECONDS = 5  # between two lines of progress about a server that is waited for
 _RETRY_SECONDS = 1.0  # between two attempts, unless the server says how long
 # Requests that may be sent twice: our patches set values, they add nothing. A create is checked before it is repeated (`Cluster.create`).
 _REPEATABLE = frozenset({"GET", "PATCH", "PUT", "DELETE"})
@@ -105,7 +106,7 @@ class Cluster:
             if not isinstance(answer, ApiError) or not self.answered:
                 return True
             waited = self.clock.monotonic() - began
-            if waited < self.patience:
+            if waited < self.patience and int(waited) % _SAID_SECONDS == 0:
                 self.on_wait(f"{answer.message.rstrip('.')} (for {waited:.0f} s; waiting at most {self.patience:.0f} s)")
             return False
 

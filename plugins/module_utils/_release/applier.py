@@ -23,6 +23,7 @@ from . import desired, record, takeover
 from . import plan as release_plan
 from .cluster_secrets import ClusterSecrets
 from .plan import Change
+from .secret_readers import Key
 
 RESTARTED = "kubectl.kubernetes.io/restartedAt"  # kubectl's own, so that its rollout history reads as always
 
@@ -32,7 +33,7 @@ class Applier:
     """Brings a set of objects into the namespace of ``cluster``, as ``field_manager``.
 
     owned: what the newest release recorded of each object's ownership, by title. recorded: the objects of all recorded releases.
-    earlier: their field managers. live: what the last plan saw, then what was applied.
+    earlier: their field managers. rotated: the keys of Secrets that they changed. live: what the last plan saw, then what was applied.
     """
 
     cluster: Cluster
@@ -42,13 +43,14 @@ class Applier:
     owned: Mapping[str, str] = field(default_factory=dict)
     recorded: Sequence[Object] = ()
     earlier: Collection[str] = ()
+    rotated: Collection[Key] = ()
     live: dict[ObjectKey, dict[str, Any]] = field(default_factory=dict)
     clock: Clock = CLOCK
 
     def __post_init__(self) -> None:
         self.kinds = discovery.Kinds(self.cluster)
         self.managers = frozenset({self.field_manager, *self.earlier})
-        self.secrets = ClusterSecrets(self.cluster)
+        self.secrets = ClusterSecrets(self.cluster, self.rotated)
         self.bare: dict[ObjectKey, Object] = {}  # the planned objects without what _complete adds
         self.freed: set[tuple[Any, Any]] = set()  # (kind, name) of what a deleted autoscaler scaled
         self.taken: dict[str, Collection[str]] = {}
@@ -64,7 +66,7 @@ class Applier:
         bare = kube_objects.without_scaled_replicas(objects)
         also = {(obj["apiVersion"], obj["kind"]) for obj in self.recorded} if prune else set()
         self.live = discovery.live(self.kinds, bare, also, SELECTOR)
-        self.secrets = ClusterSecrets(self.cluster)
+        self.secrets = ClusterSecrets(self.cluster, self.rotated)
         self.secrets.read(bare, secrets)
         self.bare = {kube_objects.key(obj): obj for obj in bare}
         wanted = [self._complete(obj) for obj in bare]
@@ -134,18 +136,20 @@ class Applier:
         freed = (obj["kind"], obj["metadata"]["name"]) in self.freed and takeover.conflicts_only_on(problem, "spec.replicas")
         return freed or takeover.conflicts_only_with(problem, self._replaced(obj))
 
-    def prepare(self, changes: Sequence[Change]) -> list[Finding]:
-        """The namespace, and in it the secrets that everything else needs, of those that are planned. RO-01 if the server refuses."""
-        findings = self._apply_wave([change.obj for change in changes if change.action != "delete" and change.obj["kind"] == "Namespace"])
-        for change in changes if not findings else ():
+    def create_namespace(self, changes: Sequence[Change]) -> list[Finding]:
+        """The namespace, if it is planned. RO-01 if the server refuses it."""
+        return self._apply_wave([change.obj for change in changes if change.action != "delete" and change.obj["kind"] == "Namespace"])
+
+    def write_secrets(self, changes: Sequence[Change]) -> None:
+        """The planned Secrets, which everything else needs."""
+        for change in changes:
             if change.obj["kind"] == "Secret":
                 self.secrets.write(change)
-        return findings
 
     def apply(self, changes: Sequence[Change]) -> list[Finding]:
         """Wave after wave, the objects of one wave at once; then what is to go. Stops at the first wave with a refusal (RO-01).
 
-        What ``prepare`` brings is left out. An autoscaler that is deleted goes first: it must not change what the waves set.
+        The namespace and the Secrets are written before. An autoscaler that is deleted goes first: it must not change what the waves set.
         """
         wanted = [change.obj for change in changes if change.action != "delete" and change.obj["kind"] not in ("Namespace", "Secret")]
         self.secrets.read_again()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from .._errors import ApiError
@@ -30,8 +30,9 @@ _PENDING = "pending"  # in a plan: the HMAC key is created when the release is a
 class ClusterSecrets:
     """The Secrets that the pods of a release read, and those that the inventory sets (``values``: by key, by name of the Secret)."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
+    def __init__(self, cluster: Cluster, rotated: Collection[Key] = ()) -> None:
+        """rotated: the keys that recorded releases changed. A release may be applied by several calls of the module."""
+        self.cluster, self.rotated = cluster, frozenset(rotated)
         self.values: Mapping[str, Mapping[str, str]] = {}
         self.live: dict[str, dict[str, str] | None] = {}  # base64 by key, by name; None: there is no such Secret
         self.unreadable: set[str] = set()  # names of the Secrets that the deployer may not read
@@ -82,7 +83,12 @@ class ClusterSecrets:
         present = secret_readers.fingerprint_of(live)
         if self.unreadable & {GENERATED_NAME, *(name for name, _ in keys)}:
             return secret_readers.with_fingerprint(obj, present) if present else obj
-        if live is not None and present is None and not secret_readers.reads(keys, self.changed) and desired.same_hash(live, obj):
+        if (
+            live is not None
+            and present is None
+            and not secret_readers.reads(keys, self.changed | self.rotated)
+            and desired.same_hash(live, obj)
+        ):
             return obj
         hmac_key = (self.live.get(GENERATED_NAME) or {}).get(RESTART_KEY)
         if hmac_key is None:

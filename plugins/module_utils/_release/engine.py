@@ -58,6 +58,7 @@ class Engine:
             owned=self.current.owned if self.current else {},
             recorded=[obj for release in self.releases for obj in release.objects],
             earlier={release.field_manager for release in self.releases},
+            rotated={(name, key) for release in self.releases for name, key in release.changed_keys()},
             clock=context.clock,
         )
         self.request = Request(
@@ -183,10 +184,10 @@ class Engine:
         return [found] if found.verdict == "fail" else []
 
     def _carry_out(self, changes: Sequence[Change], release: Release) -> list[Finding]:
-        findings = self.applier.prepare(changes)
-        if findings:
-            return findings
-        self._write(release)
+        if refused := self.applier.create_namespace(changes):
+            return refused
+        self._write(release)  # before the Secrets: whoever continues after a kill must know which keys were changed
+        self.applier.write_secrets(changes)
         return self.applier.apply(changes)
 
     def _unblock(self, objects: Sequence[Object], *, never_good: bool) -> None:

@@ -52,6 +52,10 @@ class Release:
     owned: Mapping[str, str] = field(default_factory=dict)
     objects: Sequence[Object] = ()
 
+    def changed_keys(self) -> list[tuple[str, str]]:
+        """(name of the Secret, key) of each value that this release changed."""
+        return [(name, key) for name, _, key in (text.partition("/") for text in self.secrets_changed)]
+
     def as_dict(self) -> dict[str, Any]:
         """What a reader wants to see, for return values: of the objects their number."""
         told = [one.name for one in fields(self) if one.name not in ("objects", "owned")]

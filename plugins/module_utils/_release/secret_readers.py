@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from .._kube.objects import Object, as_text, pod_template
@@ -50,7 +50,7 @@ def _of_volume(name: str, source: Mapping[str, Any]) -> Iterator[Key]:
         yield name, ""
 
 
-def reads(keys: set[Key], changed: set[Key]) -> bool:
+def reads(keys: Collection[Key], changed: Collection[Key]) -> bool:
     """Whether one of the changed keys (name, key) is among the keys that pods read."""
     return any(key in keys or (key[0], "") in keys for key in changed)
 

@@ -80,13 +80,18 @@ def told(taken: Mapping[str, Collection[str]]) -> list[Finding]:
 
 def copies(live: Sequence[Object]) -> list[Finding]:
     """RO-01 for objects that carry our marks and that no release made: they stay."""
-    findings = []
-    for obj in live:
-        entries = obj["metadata"].get("managedFields") or []
-        first: Mapping[str, Any] = min(entries, key=lambda entry: str(entry.get("time") or ""), default={})
-        made = f"{first.get('manager', 'an unknown client')} at {obj['metadata'].get('creationTimestamp', 'an unknown time')}"
-        message = f"{title(obj)} carries the marks of a release, but no release has it: {made} created it. It stays."
-        name = f"{obj['kind'].lower()} {obj['metadata']['name']}"
-        step = f"Remove its mark (kubectl annotate {name} hsc.jit/hash-), or delete it."
-        findings.append(Finding("RO-01", "warn", message, {"object": title(obj), "manager": first.get("manager", "")}, step))
-    return findings
+    if not live:
+        return []
+    made = {title(obj): _made_by(obj) for obj in live}
+    shown = "; ".join(f"{name} ({by})" for name, by in made.items())
+    message = f"These objects carry the marks of a release, but no release has them, so they stay: {shown}."
+    names = " ".join(f"{obj['kind'].lower()}/{obj['metadata']['name']}" for obj in live)
+    step = f"Remove the mark (kubectl annotate {names} hsc.jit/hash-), or delete the objects."
+    return [Finding("RO-01", "warn", message, {"objects": made}, step)]
+
+
+def _made_by(obj: Object) -> str:
+    """``kubectl-create at 2026-11-30T10:00:00Z``"""
+    entries = obj["metadata"].get("managedFields") or []
+    first: Mapping[str, Any] = min(entries, key=lambda entry: str(entry.get("time") or ""), default={})
+    return f"{first.get('manager', 'unknown')} at {obj['metadata'].get('creationTimestamp', 'an unknown time')}"

@@ -72,7 +72,7 @@ GENERATED = "POST secrets"
 @pytest.mark.parametrize(
     ("before", "wanted", "writes", "counts"),
     [
-        pytest.param([], [config(a="1"), web()], [GENERATED, "POST configmaps", "PATCH settings", "PATCH web", "PATCH hsc-jit-release-1"],
+        pytest.param([], [config(a="1"), web()], ["POST configmaps", GENERATED, "PATCH settings", "PATCH web", "PATCH hsc-jit-release-1"],
                      "3 created, 0 updated, 0 deleted, 0 unchanged", id="first release: Secret, record, waves in order, verdict"),
         pytest.param([config(a="1"), web()], [config(a="1"), web()], [],
                      "0 created, 0 updated, 0 deleted, 2 unchanged", id="unchanged: no write"),
@@ -290,7 +290,7 @@ def test_a_rotated_secret_restarts_only_the_pods_that_read_the_key(server):
     assert run(server, "present", objects, secrets=first)[1] == []
     second = {"hsc-secrets": {"gemini-key": "two", "other-key": "x"}}
     outcome, writes = run(server, "present", objects, secrets=second)
-    assert writes == ["PATCH hsc-secrets", "POST configmaps", "PATCH web", "PATCH hsc-jit-release-2"]
+    assert writes == ["POST configmaps", "PATCH hsc-secrets", "PATCH web", "PATCH hsc-jit-release-2"]
     assert fingerprint(server) != before[0] and fingerprint(server, "idle") == before[1]
     newest = record.newest(applier.read_releases(server.cluster()))
     assert newest.secrets_changed == ["hsc-secrets/gemini-key"]
@@ -324,7 +324,19 @@ def test_a_workload_of_an_older_version_gets_the_hash_only_with_a_change(server)
     _, writes = run(server, "present", [reading()], secrets=same)
     assert "PATCH web" not in writes and fingerprint(server) is None
     _, writes = run(server, "present", [reading()], secrets={"hsc-secrets": {"gemini-key": "two"}})
-    assert writes[:2] == ["PATCH hsc-secrets", "PATCH hsc-jit-generated"] and len(fingerprint(server)) == 32
+    assert writes[1:3] == ["PATCH hsc-secrets", "PATCH hsc-jit-generated"] and len(fingerprint(server)) == 32
+
+
+def test_a_release_in_two_calls_restarts_the_readers_of_a_rotated_secret(server):
+    """The playbook applies configuration and data stores first. That call writes the Secrets; the workloads follow in the second."""
+    server.add({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hsc-jit-generated"}, "data": {"token-key": "eA=="}})
+    server.cluster().patch_apply("/apis/apps/v1/namespaces/hsc-jit/deployments/web", desired.marked(reading()), "hsc.jit")
+    objects, secrets = [config(a="1"), reading()], {"hsc-secrets": {"gemini-key": "two"}}
+    server.add({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hsc-secrets"}, "data": {"gemini-key": "b25l"}})
+    run(server, "present", objects, secrets=secrets, components=["config"])
+    assert fingerprint(server) is None
+    run(server, "present", objects, secrets=secrets)
+    assert len(fingerprint(server)) == 32
 
 
 def test_copies_of_our_objects_stay(server):
