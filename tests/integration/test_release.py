@@ -83,7 +83,7 @@ def test_first_again_changed_and_back(release, cluster, pause):
     assert verdicts(first) == {"RO-01": "pass", "RO-02": "pass"}
     assert first.before != first.after
     assert first.facts["release"]["number"] == 1
-    assert len(cluster.get(f"{cluster.namespaced('secrets')}/hsc-jit-generated")["data"]) == 3
+    assert len(cluster.get(f"{cluster.namespaced('secrets')}/hsc-jit-generated")["data"]) == 4
 
     before, cluster.requests = versions(cluster), {}
     again = release("present", objects=objects, run="two", secrets={"hsc-secrets": {"redis-url": "redis://x", "gemini-key": "k"}})
