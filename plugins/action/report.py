@@ -9,6 +9,8 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..plugin_utils._stream import to_stderr
+
 _COLOURS = {
     "pass": "green",
     "go": "green",
@@ -33,5 +35,5 @@ class ActionModule(ActionBase):
         result.update(self._execute_module(module_name=self._task.action, module_args=self._task.args, task_vars=task_vars))
         display = Display()
         for verdict, line in result.get("table", []):
-            display.display(f"  {line}".rstrip(), color=_COLOURS.get(verdict))
+            display.display(f"  {line}".rstrip(), color=_COLOURS.get(verdict), stderr=to_stderr())
         return result

@@ -24,6 +24,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils._progress import as_line
+from ._stream import to_stderr
 
 _POLL_SECONDS = 0.3
 _SHOWN_SECONDS = 2.0  # a line that has not arrived by then never will
@@ -67,7 +68,7 @@ def _follow(path: Path, done: threading.Event) -> None:
                 with _showing:
                     if _ending.is_set():
                         return
-                    display.display("  " + as_line(json.loads(line)), color="bright gray")
+                    display.display("  " + as_line(json.loads(line)), color="bright gray", stderr=to_stderr())
             if last:
                 return
 

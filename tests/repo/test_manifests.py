@@ -113,7 +113,7 @@ def test_the_services_settings_are_explained(objects):
 def test_a_releases_defaults_are_the_services():
     import yaml
 
-    release = yaml.safe_load((ROOT / "playbooks/group_vars/all.yml").read_text())
+    release = yaml.safe_load((ROOT / "roles/release/defaults/main.yml").read_text())
     (fields,) = [node.body for node in CONFIG.body if isinstance(node, ast.ClassDef) and node.name == "Config"]
     defaults = {
         node.target.id: node.value.value for node in fields if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant)

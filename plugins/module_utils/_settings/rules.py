@@ -166,7 +166,7 @@ def _unknown(name: str, known: Collection[str]) -> str:
     if name in known:
         return ""
     if name.startswith(PREFIXES):
-        return nearest(name, known) or "; see playbooks/group_vars/all.yml and the roles' defaults"
+        return nearest(name, known) or "; see roles/release/defaults/main.yml and the roles' defaults"
     return nearest(name, known) if difflib.get_close_matches(name, known, 1, 0.88) else ""
 
 

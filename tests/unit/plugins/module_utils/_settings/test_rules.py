@@ -34,7 +34,7 @@ def test_what_is_right_is_not_complained_about():
         ({"release_replica": 3}, "release_replica is no setting; did you mean release_replicas?"),
         ({"relase_url": "x"}, "relase_url is no setting; did you mean release_url?"),
         ({"backup_keep_cuont": 3}, "backup_keep_cuont is no setting; did you mean backup_keep_count?"),
-        ({"release_colour": "blue"}, "release_colour is no setting; see playbooks/group_vars/all.yml"),
+        ({"release_colour": "blue"}, "release_colour is no setting; see roles/release/defaults/main.yml"),
         ({"release_url": "support.example.com"}, "write the whole address, as https://support.example.com"),
         ({"release_to": "v7"}, "release_to is 'v7': write the number of a recorded release, or 0"),
         ({"release_to": "-1"}, "write the number of a recorded release, or 0"),
