@@ -99,7 +99,8 @@ def work(context: Context) -> Outcome:
     try:
         stores = backup.stores()
     except BackupError as error:
-        raise OperatorError(str(error), "Bring the data store back (kubectl describe, kubectl logs), then run again.") from error
+        step = error.next_step or "Bring the data store back (kubectl describe, kubectl logs), then run again."
+        raise OperatorError(str(error), step) from error
     if not stores:
         snapshot.empty = True
         message = "There is no data store yet, so there is nothing to back up."

@@ -28,6 +28,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from app import config
 from app.core import catalog, catalogue_data, database, way_back
 from app.core.blockers import blockers_of
+from app.core.remains import remains as remains_of
 
 LOCK_KEY = 4_837_001  # any constant: one migration at a time, whoever starts it
 LOCK_TIMEOUT_SECONDS = 15.0
@@ -64,7 +65,8 @@ def _alembic(**attributes: Any) -> AlembicConfig:
 def plan(connection: Connection, since: str = "") -> dict[str, Any]:
     """Where the schema is, where it goes, and what that does to the code before.
 
-    {"current", "head", "pending": [revision], "since", "steps": [{"revision", "title", "applied", "class", "reasons", "declared", "sql"}]}
+    {"current", "head", "pending": [revision], "since", "steps": [{"revision", "title", "applied", "class", "reasons", "declared",
+    "transactional", "sql"}]}
 
     steps: all revisions after ``since`` (the schema that the release before was made for; empty: the schema as it is now), oldest
     first, those too that a run which was killed has applied already. Raises Refused.
@@ -97,6 +99,25 @@ def _step(script: Script, *, applied: bool) -> dict[str, Any]:
     except ValueError as problem:
         raise Refused(f"Migration {script.revision}: {problem}") from problem
     return {"revision": script.revision, "title": script.doc or "", "applied": applied, **assessed}
+
+
+def remains(engine: Engine) -> str:
+    """One sentence: what a failed migration has left, and the statements that remove it; or that nothing is half applied."""
+    try:
+        with engine.connect() as connection:
+            found = plan(connection)
+            pending = next((step for step in found["steps"] if not step["applied"]), None)
+            left = remains_of(connection, pending["sql"]) if pending else []
+    except (SQLAlchemyError, Refused):
+        return "Whether something is half applied is not known: the database could not be asked."
+    if not left or pending is None:
+        return "Nothing half applied."
+    undo = "; ".join(statement for _, statement in left)
+    there = ", ".join(what for what, _ in left)
+    return (
+        f"Half applied: {there} of revision {pending['revision']} exists, and the schema is at {found['current'] or 'no revision'}. "
+        f"Remove it (psql: {undo}), or make the revision skip what exists; then run it again."
+    )
 
 
 def preview(connection: Connection) -> str:
@@ -207,14 +228,12 @@ def main(arguments: list[str] | None = None) -> int:
             with _revisions_told():
                 output = json.dumps(upgrade(engine, **timeouts))
     except Blocked as problem:
-        sys.stderr.write(f"migrate: {problem}. Nothing half applied; end those sessions or wait for them, and run it again.\n")
+        sys.stderr.write(f"migrate: {problem}. {remains(engine)} End those sessions or wait for them, and run it again.\n")
         return 1
     except SQLAlchemyError as problem:
         cause = getattr(problem, "orig", None) or problem
         where = f"server {engine.url.host}, database {engine.url.database}"
-        sys.stderr.write(
-            f"migrate: {type(cause).__name__}: {str(cause).strip()} ({where}). Nothing half applied; run it again when it is mended.\n"
-        )
+        sys.stderr.write(f"migrate: {type(cause).__name__}: {str(cause).strip()} ({where}). {remains(engine)}\n")
         return 1
     except Refused as problem:
         ahead = {"unknown": problem.revision, "head": problem.head} if isinstance(problem, Ahead) else {}

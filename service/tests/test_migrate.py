@@ -280,3 +280,39 @@ def test_command_line_current_is_json(engine, database_url, monkeypatch, capsys)
     monkeypatch.setenv("HSC_DATABASE_URL", database_url)
     assert migrate.main(["--current"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"current", "head", "pending", "since", "steps"}
+
+
+AUTOCOMMIT = "with op.get_context().autocommit_block():"
+COLUMN = '    op.add_column("products", sa.Column("colour", sa.Text))'
+FAILS = '    op.execute("SELECT 1 / 0")'
+
+
+@pytest.mark.parametrize(
+    ("steps", "transactional"),
+    [
+        ([COLUMN.strip()], True),
+        ([AUTOCOMMIT, COLUMN], False),
+        (['op.execute("COMMIT")'], False),
+        ([AUTOCOMMIT, '    op.create_index("products_name", "products", ["name"], postgresql_concurrently=True)'], False),
+    ],
+)
+def test_the_plan_says_which_revision_is_not_transactional(engine, migrations, steps, transactional) -> None:
+    migrations("x1", "0002", *steps)
+    assert plan(engine)["steps"][-1]["transactional"] is transactional
+
+
+def test_what_a_failed_migration_has_left_is_named_each_time(engine, migrations, database_url, monkeypatch, capsys) -> None:
+    migrations("x1", "0002", AUTOCOMMIT, COLUMN, '    op.create_index("products_colour", "products", ["colour"])', FAILS)
+    monkeypatch.setenv("HSC_DATABASE_URL", database_url)
+    for _ in range(2):  # the second run fails because the column exists
+        assert migrate.main([]) == 1
+        told = capsys.readouterr().err
+        assert "Half applied: column products.colour, index products_colour of revision x1 exists" in told
+        assert "the schema is at 0002" in told and 'ALTER TABLE products DROP COLUMN "colour"; DROP INDEX products_colour' in told
+
+
+def test_a_transactional_migration_that_fails_leaves_nothing(engine, migrations, database_url, monkeypatch, capsys) -> None:
+    migrations("x1", "0002", COLUMN.strip(), FAILS.strip())
+    monkeypatch.setenv("HSC_DATABASE_URL", database_url)
+    assert migrate.main([]) == 1
+    assert "Nothing half applied." in capsys.readouterr().err

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .._errors import ApiError, BackupError, explain
 from .._finding import Finding
@@ -55,7 +57,11 @@ class Backup:
     after: dict[str, Facts] = field(default_factory=dict)  # facts of each source when its dump was done
 
     def stores(self) -> dict[str, str]:
-        """{kind: pod} of the data stores that exist. BackupError: one exists but does not run, so it cannot be backed up."""
+        """{kind: pod} of the data stores that exist.
+
+        BackupError: one exists but does not run, so it cannot be backed up; or the product uses another one, which is not backed up here.
+        """
+        self._refuse_foreign_redis()
         found = {}
         for kind in STORES:
             name = f"hsc-jit-{kind}"
@@ -67,6 +73,16 @@ class Backup:
                 raise BackupError(f"Pod {name}-0 is not ready ({phase}): {TITLES[kind]} cannot be backed up, so nothing may change.")
             found[kind] = f"{name}-0"
         return found
+
+    def _refuse_foreign_redis(self) -> None:
+        """The store that is backed up must be the one that the product uses."""
+        secret = self.cluster.find(f"{self.cluster.namespaced('secrets')}/hsc-secrets") or {}
+        url = base64.b64decode((secret.get("data") or {}).get("redis-url", "")).decode("utf-8", "replace").strip()
+        host, namespace = urlsplit(url).hostname or "", self.cluster.namespace
+        own = f"hsc-jit-redis.{namespace}"
+        if host and host not in ("hsc-jit-redis", own, f"{own}.svc", f"{own}.svc.cluster.local"):
+            message = f"Secret hsc-secrets, key redis-url leads to {host}, which is not backed up here; hsc-jit-redis is not in use."
+            raise BackupError(message, "Set redis-url to redis://hsc-jit-redis:6379/0, or back that server up yourself and waive BK-01.")
 
     def whole(self, snapshot: Snapshot, stores: Mapping[str, str]) -> None:
         """Dump, look at the cache, prove, and write the description. ``snapshot.proved`` says whether it may be relied on."""

@@ -35,20 +35,32 @@ SELECT 'revision', coalesce((xpath('//version_num/text()',
   query_to_xml('SELECT version_num FROM public.alembic_version', false, false, '')))[1]::text, '')
 WHERE to_regclass('public.alembic_version') IS NOT NULL;
 """
-# Rows of each table and the sum of all their hashes, whatever their order; how many relations of each kind; the schema's revision.
-_CENSUS = """
+# A product's own limits are for its sessions. Ours holds the snapshot while pg_dump works, and does nothing meanwhile.
+NO_LIMITS = """
+SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout',
+  'idle_in_transaction_session_timeout', 'idle_session_timeout') \\g /dev/null
+"""
+# The text of a value must not depend on settings of the role or the database. With row_security off a policy that hides rows is an error.
+_PINNED = """
 SET LOCAL timezone TO 'UTC'; SET LOCAL datestyle TO 'ISO, YMD'; SET LOCAL intervalstyle TO 'postgres'; SET LOCAL bytea_output TO 'hex';
+SET LOCAL extra_float_digits TO 1; SET LOCAL lc_monetary TO 'C'; SET LOCAL search_path TO pg_catalog;
+SET LOCAL quote_all_identifiers TO off; SET LOCAL xmlbinary TO 'base64'; SET LOCAL row_security TO off;
+"""
+# Rows of each table and the sum of all their hashes, whatever their order; how many relations of each kind; the schema's revision.
+# Temporary tables belong to other sessions and are in no dump.
+_CENSUS = """
 SELECT format('%I.%I', n.nspname, c.relname), (xpath('/row/n/text()', x))[1], coalesce((xpath('/row/d/text()', x))[1]::text, '0')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
 LATERAL query_to_xml(format(
-  'SELECT count(*) AS n, sum((''x'' || left(md5(t::text), 15))::bit(60)::bigint) AS d FROM ONLY %I.%I t', n.nspname, c.relname
+  'SELECT count(*) AS n, sum((''x'' || left(md5(ROW(t.*)::text), 15))::bit(60)::bigint) AS d FROM ONLY %I.%I t', n.nspname, c.relname
 ), false, true, '') AS x
-WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%'
-ORDER BY 1;
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+AND n.nspname NOT LIKE 'pg_toast%' ORDER BY 1;
 SELECT format('relations.%s', c.relkind), count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%' GROUP BY 1 ORDER BY 1;
+WHERE c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%'
+GROUP BY 1 ORDER BY 1;
 """
-_CENSUS += _REVISION
+_CENSUS = _PINNED + _CENSUS + _REVISION
 # One transaction sees one moment. pg_dump is let into that very moment, so that the dump holds exactly what was counted, however busy
 # the server is. The census goes to the errors' channel, because the dump has the output; so does pg_dump's exit code, which psql drops.
 _DUMP = f"""
@@ -80,7 +92,7 @@ def parse_census(text: str) -> dict[str, Any]:
 def facts(cluster: Cluster, pod: str, container: str, *, scratch: bool = False, database: str = "hsc") -> Facts:
     """What is in a database at one moment, see ``parse_census``."""
     where = [*(_SCRATCH if scratch else LOCAL), "-d", database]
-    script = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n{_CENSUS}\nCOMMIT;\n"
+    script = f"{NO_LIMITS}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n{_CENSUS}\nCOMMIT;\n"
     command = [*PSQL, *where, "--file=-"]
     return parse_census(checked(cluster.exec(pod, container, command, stdin=script.encode()), f"{pod}: counting rows").decode())
 
@@ -94,7 +106,7 @@ def revision(cluster: Cluster, pod: str, container: str) -> str:
 def dump(cluster: Cluster, pod: str, container: str, target: Path) -> tuple[Facts, Facts]:
     """Answers the facts of the very moment that the dump holds, twice: nothing lies between before and after."""
     name = session_name(process_mark(os.getpid()))
-    script = f"SET application_name TO '{name}';\n\\setenv PGAPPNAME '{name}'\n{_DUMP}"
+    script = f"SET application_name TO '{name}';\n\\setenv PGAPPNAME '{name}'\n{NO_LIMITS}{_DUMP}"
     result = cluster.exec(pod, container, [*PSQL, *_LIVE, "--file=-"], stdin=script.encode(), stdout=target, timeout_seconds=DUMP_SECONDS)
     checked(result, f"{pod}: counting rows")
     ended = next((line for line in result.stderr.splitlines() if line.startswith(_DONE)), f"{_DONE}nothing")

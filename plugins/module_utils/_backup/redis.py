@@ -26,60 +26,112 @@ _END_MARK_BYTES = 40
 _SHORT_TTL_MILLISECONDS = 300_000
 _LOAD_SECONDS = 60.0  # in which a scratch server loads a dump
 _MARK, _MARK_SECONDS = "hsc:backup:mark", "3600"
-# One step over the keys: how many of each type, how many elements, how many expire, a digest of a sample of the strings.
+_CONTENT_ELEMENTS = 2000  # of one key; of larger ones only the number is compared
+# One step over the keys. Of each: type, elements, whether it expires. Of every sixteenth: a digest of its content, with the expiry of hash
+# fields. Of each stream: its groups' names, and how far the stream and its groups are.
 _CENSUS = """
-local cursor, counts, sums = ARGV[1], {}, {}
+local cursor, counts, sums, groups, streams = ARGV[1], {}, {}, {}, {}
 local page = redis.call('SCAN', cursor, 'COUNT', 10000)
+local size = {string='STRLEN', list='LLEN', set='SCARD', zset='ZCARD', hash='HLEN', stream='XLEN'}
 local function add(name, by) counts[name] = (counts[name] or 0) + by end
+local function sorted(list) table.sort(list) return list end
+local function joined(list)
+  local parts = {}
+  for _, item in ipairs(list) do local text = tostring(item) table.insert(parts, #text .. ':' .. text) end
+  return table.concat(parts)
+end
+local function hash(key)
+  local flat, parts, fields = redis.call('HGETALL', key), {}, {}
+  for at = 1, #flat, 2 do table.insert(fields, flat[at]) end
+  local expiry = #fields > 0 and redis.pcall('HPEXPIRETIME', key, 'FIELDS', #fields, unpack(fields)) or {}
+  for at, field in ipairs(fields) do table.insert(parts, joined({field, flat[2 * at], expiry[at] or -1})) end
+  return joined(sorted(parts))
+end
+local content = {
+  string = function(key) return redis.call('GET', key) end,
+  list = function(key) return joined(redis.call('LRANGE', key, 0, -1)) end,
+  set = function(key) return joined(sorted(redis.call('SMEMBERS', key))) end,
+  zset = function(key) return joined(redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')) end,
+  hash = hash,
+}
+local function pairs_of(list) local found = {} for at = 1, #list, 2 do found[list[at]] = list[at + 1] end return found end
+local function stream(key, mark)
+  local whole = pairs_of(redis.call('XINFO', 'STREAM', key))
+  local names, states = {}, {whole['last-generated-id'], whole['max-deleted-entry-id'] or '', whole['entries-added'] or ''}
+  for _, entry in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+    local group = pairs_of(entry)
+    table.insert(names, group['name'])
+    table.insert(states, joined({group['name'], group['last-delivered-id'], group['pending'], group['consumers']}))
+  end
+  table.insert(groups, mark .. redis.sha1hex(joined(names)))
+  table.insert(streams, mark .. redis.sha1hex(joined(states)))
+end
 for _, key in ipairs(page[2]) do
   local kind = redis.call('TYPE', key)['ok']
   local ttl = redis.call('PTTL', key)
   if kind ~= 'none' and (ttl < 0 or ttl > tonumber(ARGV[2])) then
     add('keys.' .. kind, 1)
     if ttl >= 0 then add('expiring', 1) end
-    local size = {string='STRLEN', list='LLEN', set='SCARD', zset='ZCARD', hash='HLEN', stream='XLEN'}
-    if size[kind] then add('elements.' .. kind, redis.call(size[kind], key)) end
+    local elements = size[kind] and redis.call(size[kind], key) or 0
+    if size[kind] then add('elements.' .. kind, elements) end
     local mark = redis.sha1hex(key)
-    if kind == 'string' and string.sub(mark, 1, 1) == '0' then
-      table.insert(sums, mark .. redis.sha1hex(redis.call('GET', key)))
+    if kind == 'stream' then stream(key, mark) end
+    if content[kind] and string.sub(mark, 1, 1) == '0' and (kind == 'string' or elements <= tonumber(ARGV[3])) then
+      table.insert(sums, mark .. redis.sha1hex(content[kind](key)))
     end
   end
 end
 local answer = {page[1]}
 for name, count in pairs(counts) do table.insert(answer, name) table.insert(answer, tostring(count)) end
-table.insert(answer, 'sample')
-table.sort(sums)
-table.insert(answer, table.concat(sums, ''))
+for name, list in pairs({sample = sums, groups = groups, streams = streams}) do
+  table.insert(answer, name)
+  table.insert(answer, table.concat(sorted(list)))
+end
 return answer
 """
+_DIGESTS = ("sample", "groups", "streams")
+_DIGEST_LENGTH = 80  # two SHA-1 in hexadecimal
 
 
 def facts(cluster: Cluster, pod: str, container: str, *, scratch: bool = False) -> Facts:
-    """{keys.<type>, elements.<type>, expiring: counts; sample: digest; mark: word of the last dump; writes: since the server started}.
+    """What is in all databases of a server. Of database 3 the names begin with ``db3.``, of database 0 with nothing.
 
-    Keys that expire within five minutes are left out. In steps of ten thousand keys, so that a large server is never held for long.
+    {keys.<type>, elements.<type>, expiring: counts; sample: digest of some contents; groups: digest of the streams' consumer groups;
+    streams: digest of how far streams and groups are; functions: digest of the libraries; mark: word of the last dump; writes: since the
+    server started}. Keys that expire within five minutes are left out. ACL users are no data: they are in the server's configuration.
     """
     port = ["-p", _PORT] if scratch else []
+    keyspace = checked(cluster.exec(pod, container, ["redis-cli", *port, "INFO", "keyspace"]), f"{pod}: INFO keyspace").decode()
     total: dict[str, Any] = {}
-    samples: set[str] = set()
+    for number in sorted({0, *(int(found) for found in re.findall(r"^db(\d+):", keyspace, re.MULTILINE))}):
+        prefix = f"db{number}." if number else ""
+        total |= {f"{prefix}{name}": value for name, value in _of_database(cluster, pod, container, [*port, "-n", str(number)]).items()}
+    mark_now = checked(cluster.exec(pod, container, ["redis-cli", *port, "GET", _MARK]), f"{pod}: GET {_MARK}").decode().strip()
+    libraries = checked(cluster.exec(pod, container, ["redis-cli", *port, "FUNCTION", "LIST", "WITHCODE"]), f"{pod}: FUNCTION LIST")
+    functions = hashlib.sha256(libraries).hexdigest() if libraries.strip() else ""
+    return {**total, "functions": functions, "mark": mark_now, "writes": _writes(cluster, pod, container, port)}
+
+
+def _of_database(cluster: Cluster, pod: str, container: str, options: list[str]) -> dict[str, Any]:
+    """The facts of one database, in steps of ten thousand keys, so that a large server is never held for long."""
+    total: dict[str, Any] = {}
+    digests: dict[str, set[str]] = {name: set() for name in _DIGESTS}
     cursor = "0"
     while True:
-        command = ["redis-cli", *port, "--raw", "EVAL", _CENSUS, "0", cursor, str(_SHORT_TTL_MILLISECONDS)]
+        command = ["redis-cli", *options, "--raw", "EVAL", _CENSUS, "0", cursor, str(_SHORT_TTL_MILLISECONDS), str(_CONTENT_ELEMENTS)]
         output = checked(cluster.exec(pod, container, command), f"{pod}: counting keys").decode("utf-8", "replace")
         lines = output.rstrip("\n").split("\n")
         if not lines[0].isdigit():
             raise BackupError(f"{pod}: counting keys: {output.strip()[:300]}")
-        values = dict(zip(lines[1::2], lines[2::2], strict=False))
-        sample = values.pop("sample", "")
-        samples.update(sample[start : start + 80] for start in range(0, len(sample), 80))
-        for name, count in values.items():
-            total[name] = total.get(name, 0) + int(count)
+        for name, value in zip(lines[1::2], [*lines[2::2], ""], strict=False):
+            if name in digests:
+                digests[name].update(value[start : start + _DIGEST_LENGTH] for start in range(0, len(value), _DIGEST_LENGTH))
+            else:
+                total[name] = total.get(name, 0) + int(value)
         cursor = lines[0]
         if cursor == "0":
             break
-    mark_now = checked(cluster.exec(pod, container, ["redis-cli", *port, "GET", _MARK]), f"{pod}: GET {_MARK}").decode().strip()
-    digest = hashlib.sha256("".join(sorted(samples)).encode()).hexdigest()
-    return {**total, "sample": digest, "mark": mark_now, "writes": _writes(cluster, pod, container, port)}
+    return {**total, **{name: hashlib.sha256("".join(sorted(found)).encode()).hexdigest() for name, found in digests.items() if found}}
 
 
 def _writes(cluster: Cluster, pod: str, container: str, port: list[str]) -> int:

@@ -13,6 +13,7 @@ from .._backup.snapshot import refusal
 from .._errors import ApiError, OperatorError
 from .._finding import Finding
 from .._module import Context, Outcome
+from .._product import SELECTOR
 from .._release import applier, record, rollback_policy
 from .._release.rollback_policy import MigrationPlan, RollbackPolicy
 from . import jobs
@@ -118,9 +119,19 @@ class Migration:
             return {}, [Finding("MG-02", "fail", f"What is pending could not be asked. {message}", lines, step)]
         if why := plan.get("refused"):
             if brought := record.newer_schema(self.releases, str(plan.get("unknown", "")), str(plan.get("head", ""))):
-                return rollback_policy.ahead(plan, since, brought.number), []
+                return self._with_stores(rollback_policy.ahead(plan, since, brought.number)), []
             return {}, [Finding("MG-02", "fail", f"The image's migrations are refused. {why}", lines, "Nothing was touched.")]
-        return cast(MigrationPlan, plan), []
+        return self._with_stores(cast(MigrationPlan, plan)), []
+
+    def _with_stores(self, plan: MigrationPlan) -> MigrationPlan:
+        """The plan, and a step for each data store whose image changes."""
+        if self.before is None:
+            return plan
+        cluster = self.context.cluster
+        listed = cluster.list(cluster.namespaced("statefulsets", "/apis/apps/v1"), labelSelector=SELECTOR)
+        live = {one["metadata"]["name"]: rollback_policy.store_images(one) for one in listed}
+        stores = rollback_policy.store_steps(self.before.objects, self.params["objects"], live)
+        return {**plan, "steps": [*plan["steps"], *stores]}
 
     def _way_back(self, plan: MigrationPlan) -> RollbackPolicy:
         number = self.before.number if self.before else 0

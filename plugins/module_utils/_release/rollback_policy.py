@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from .._finding import Finding
+from .._kube.objects import Object, pod_template
 
 MigrationClass = Literal["expand", "contract", "irreversible"]
 CLASSES: tuple[MigrationClass, ...] = ("expand", "contract", "irreversible")  # from harmless to worst
@@ -26,6 +27,7 @@ MigrationStep = TypedDict(
         "class": MigrationClass,
         "reasons": list[str],
         "declared": bool,  # the class is written in the migration, not derived from the SQL
+        "transactional": NotRequired[bool],  # a failure leaves nothing of it; an older image does not say
         "sql": str,
     },
 )
@@ -62,6 +64,36 @@ RollbackPolicy = TypedDict(
 def worst(steps: Sequence[MigrationStep]) -> MigrationClass:
     """The class that decides for several; ``expand`` for none at all."""
     return max((step["class"] for step in steps), key=CLASSES.index, default="expand")
+
+
+def store_steps(before: Sequence[Object], wanted: Sequence[Object], live: Mapping[str, Mapping[str, str]]) -> list[MigrationStep]:
+    """A step for each data store whose image the release changes: an older server may not read the files that a newer one wrote.
+
+    before, wanted: the objects of the running release and of the new one. live: image by container, by name of the StatefulSet; the step
+    is applied where the new image runs already.
+    """
+    steps: list[MigrationStep] = []
+    old = {obj["metadata"]["name"]: store_images(obj) for obj in before if obj["kind"] == "StatefulSet"}
+    for obj in (one for one in wanted if one["kind"] == "StatefulSet" and one["metadata"]["name"] in old):
+        name, images = obj["metadata"]["name"], store_images(obj)
+        changed = {container: image for container, image in images.items() if old[name].get(container, image) != image}
+        if changed:
+            title = "; ".join(f"{old[name][container]} becomes {image}" for container, image in changed.items())
+            applied = all(live.get(name, {}).get(container) == image for container, image in changed.items())
+            reasons = ["the server before may not read the files that the new one writes"]
+            step = {"revision": f"image:{name}", "title": title, "applied": applied, "reasons": reasons, "declared": False, "sql": ""}
+            steps.append(cast(MigrationStep, {**step, "class": "contract"}))
+    return steps
+
+
+def store_images(stateful_set: Object) -> dict[str, str]:
+    """Image by container."""
+    return {one["name"]: one["image"] for one in ((pod_template(stateful_set) or {}).get("spec") or {}).get("containers") or []}
+
+
+def changed_stores(before: Sequence[Object], target: Sequence[Object]) -> list[str]:
+    """Names of the StatefulSets that have another image in ``target``."""
+    return [step["revision"].removeprefix("image:") for step in store_steps(before, target, {})]
 
 
 def ahead(told: Mapping[str, Any], since: str, release: int) -> MigrationPlan:
@@ -105,7 +137,7 @@ def finding(plan: MigrationPlan, way: RollbackPolicy, accepted: Sequence[str], r
     steps = plan["steps"]
     if plan["current"] is None:
         return Finding("MG-02", "pass", f"The schema is made for the first time ({plan['head']}). {way['text']}", evidence)
-    if plan.get("ahead"):
+    if plan.get("ahead") and not steps:
         message = f"The database is at {plan['current']}, not in this image ({plan['head']}): newer, and allowed by release "
         message += f"{plan['ahead']}'s record, as the migrations between only add. Nothing is migrated. {way['text']}"
         return Finding("MG-02", "pass", message, evidence)
@@ -135,7 +167,7 @@ def at_failure(way: RollbackPolicy) -> Finding | None:
     """RO-03 where the release must not be put back now; None where it is."""
     if not way.get("applied") or way.get("action") != "hold":
         return None
-    message = f"Held, nothing was put back: the schema was migrated ({way['class']}) and the release before does not run on it."
+    message = f"Held, nothing was rolled back: the data was changed ({way['class']}) and the release before does not run on it."
     return Finding("RO-03", "fail", message, {"way_back": dict(way)}, _then(way))
 
 
@@ -156,8 +188,9 @@ def preview(plan: MigrationPlan) -> list[dict[str, Any]]:
 
 def _told(step: MigrationStep) -> str:
     declared = ", declared" if step["declared"] else ""
+    apart = "" if step.get("transactional", True) else ", not transactional: a failure may leave a part of it"
     reasons = "" if step["class"] == "expand" and not declared else f": {', '.join(step['reasons'])}"
-    return f"{step['revision']} ({step['class']}{declared}{', applied already' if step['applied'] else ''}{reasons})"
+    return f"{step['revision']} ({step['class']}{declared}{', applied already' if step['applied'] else ''}{apart}{reasons})"
 
 
 def _then(way: RollbackPolicy) -> str:

@@ -46,21 +46,31 @@ class Made:
 
 
 def assess(module: Any) -> dict[str, Any]:
-    """{"class", "reasons", "declared", "sql"} of a migration's module. ``declared``: a person's word instead of ours.
+    """{"class", "reasons", "declared", "transactional", "sql"} of a migration's module.
+
+    ``declared``: a person's word instead of ours. ``transactional``: whether a failure leaves nothing of it in the database.
 
     Raises ValueError: the module says a class (``hsc_class``) that does not exist, or does not say why (``hsc_reason``).
     """
     effects: list[Effect] = []
     statements: list[str] = []
+    transactional = False
     try:
         statements = record(module.upgrade)
+        transactional = one_transaction(module.upgrade)
         effects = classify(statements)
     except Exception as problem:  # a migration is a program: it may look at the database, which is not there
         effects = [("irreversible", f"upgrade() cannot be read without a database ({type(problem).__name__}: {problem})")]
     effects += _without_downgrade(module, statements)
     kind = max((one for one, _ in effects), key=CLASSES.index, default="expand")
     reasons = list(dict.fromkeys(reason for one, reason in effects if one == kind and (kind != "expand" or reason)))
-    told: dict[str, Any] = {"class": kind, "reasons": reasons, "declared": False, "sql": "\n".join(f"{one};" for one in statements)}
+    told: dict[str, Any] = {
+        "class": kind,
+        "reasons": reasons,
+        "declared": False,
+        "transactional": transactional,
+        "sql": "\n".join(f"{one};" for one in statements),
+    }
     if (declared := getattr(module, "hsc_class", None)) is None:
         return told
     reason = str(getattr(module, "hsc_reason", "")).strip()
@@ -73,12 +83,24 @@ def assess(module: Any) -> dict[str, Any]:
 
 def record(step: Callable[[], Any]) -> list[str]:
     """The statements that ``step`` (an upgrade or downgrade) would send, each without its semicolon."""
+    return [text for text in _written(step) if text not in ("BEGIN", "COMMIT")]
+
+
+def one_transaction(step: Callable[[], Any]) -> bool:
+    """Whether ``step`` runs in one transaction: it has no autocommit block, no COMMIT of its own and nothing CONCURRENTLY."""
+    written = [text.upper() for text in _written(step)]
+    return written.count("COMMIT") <= 1 and not any(
+        "CONCURRENTLY" in text or re.search(r"(^|;)\s*(COMMIT|END)\s*(;|$)", text) for text in written[:-1]
+    )
+
+
+def _written(step: Callable[[], Any]) -> list[str]:
     output = _Statements()
     options = {"as_sql": True, "output_buffer": output, "literal_binds": True}
     context = MigrationContext.configure(dialect_name="postgresql", opts=options)
     with context.begin_transaction(), Operations.context(context):
         step()
-    return [text for text in output.written if text not in ("BEGIN", "COMMIT")]
+    return output.written
 
 
 class _Statements:

@@ -1,5 +1,7 @@
 """A backup without a cluster: what is counted in PostgreSQL, and steps that fail become findings."""
 
+import base64
+
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._backup import backup as backup_module
 from ansible_collections.hsc.jit.plugins.module_utils._backup import postgres, redis
@@ -7,6 +9,7 @@ from ansible_collections.hsc.jit.plugins.module_utils._backup.snapshot import Sn
 from ansible_collections.hsc.jit.plugins.module_utils._errors import BackupError
 from ansible_collections.hsc.jit.plugins.module_utils._kube.client import ExecResult
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from memory_api import MemoryApiServer
 
 CENSUS = "public.products\t340\t57542282501167764954698\npublic.empty\t0\t0\nrelations.i\t7\nrevision\t0005\n"
 FACTS = {
@@ -72,7 +75,10 @@ def test_a_killed_runs_dump_that_cannot_be_ended_is_told():
 
 REDIS = {
     "redis-cli SET": ExecResult(0, b"OK\n", ""),
-    "redis-cli --raw EVAL": ExecResult(0, b"0\nkeys.string\n3\nsample\n\n", ""),
+    "redis-cli INFO keyspace": ExecResult(0, b"# Keyspace\r\ndb0:keys=3,expires=0\r\ndb3:keys=1,expires=0\r\n", ""),
+    "redis-cli -n 0 --raw EVAL": ExecResult(0, b"0\nkeys.string\n3\nsample\n\ngroups\n" + b"a" * 80 + b"\n", ""),
+    "redis-cli -n 3 --raw EVAL": ExecResult(0, b"0\nkeys.hash\n1\nsample\n\n", ""),
+    "redis-cli FUNCTION": ExecResult(0, b"\n", ""),
     "redis-cli GET": ExecResult(0, b"word\n", ""),
     "redis-cli COMMAND": ExecResult(0, b"set\ndel\n", ""),
     "redis-cli INFO": ExecResult(0, b"cmdstat_set:calls=4,usec=1\r\nexpired_keys:0\r\nevicted_keys:0\r\n", ""),
@@ -87,8 +93,32 @@ def test_a_redis_dump_is_what_was_transferred_without_the_mark_at_its_end(tmp_pa
         with pytest.raises(BackupError, match="sent 49 bytes"):
             redis.dump(pods, "pod", "redis", tmp_path / "rdb")
         return
-    redis.dump(pods, "pod", "redis", tmp_path / "rdb")
+    facts, _ = redis.dump(pods, "pod", "redis", tmp_path / "rdb")
     assert (tmp_path / "rdb").read_bytes() == b"REDIS00101"
+    assert (facts["keys.string"], facts["db3.keys.hash"], len(facts["groups"])) == (3, 1, 64)
+    assert "sample" not in facts and facts["functions"] == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("redis://hsc-jit-redis:6379/0", False),
+        ("redis://:secret@hsc-jit-redis.hsc-jit.svc.cluster.local:6379/1\n", False),
+        ("", False),
+        ("rediss://:hunter2@bought-redis.example.com:6380/0", True),
+        ("redis://hsc-jit-redis.other:6379/0", True),
+    ],
+)
+def test_a_redis_that_is_not_ours_is_never_backed_up_as_ours(url, refused):
+    data = {"redis-url": base64.b64encode(url.encode()).decode()}
+    server = MemoryApiServer({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hsc-secrets"}, "data": data})
+    backup = backup_module.Backup(server.cluster(), Progress(), {})
+    if not refused:
+        assert backup.stores() == {}
+        return
+    with pytest.raises(BackupError, match="which is not backed up here") as caught:
+        backup.stores()
+    assert "hunter2" not in str(caught.value) and caught.value.next_step
 
 
 @pytest.mark.parametrize("error", [TimeoutError("redis-cli: no answer in time"), OSError(28, "No space left on device")])

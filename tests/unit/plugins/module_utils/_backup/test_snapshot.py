@@ -97,3 +97,12 @@ def test_old_snapshots_and_those_of_killed_runs_are_pruned_but_never_the_newest(
             (tmp_path / str(number) / "snapshot.json").write_text("{}")
     assert sorted(backup_snapshot.prune(tmp_path, 2)) == ["1", "2"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["3", "4", "5"]
+
+
+def test_a_consumer_group_that_is_gone_is_seen_in_a_busy_source_too():
+    source = {"keys.stream": 1, "groups": "a", "streams": "x", "writes": 10}
+    busy = {**source, "writes": 90}
+    assert differences(source, busy, {**source, "groups": "b"}) == ["groups: b was restored, a is in the source"]
+    assert differences(source, busy, {**source, "streams": "y"}) == [], "groups move on while the product works"
+    assert differences(source, source, {**source, "streams": "y"}) == ["streams: y was restored, x is in the source"]
+    assert differences({"db3.keys.string": 1}, {"db3.keys.string": 1}, {}) == ["db3.keys.string: 0 restored, 1 in the source"]

@@ -110,3 +110,34 @@ def test_the_preview_is_the_sql_of_what_is_pending():
     (diff,) = p.preview(plan(EXPAND, CONTRACT, applied=1))
     assert diff["after"] == "-- r1: contract\nSQL 1;\n"
     assert p.preview(plan(EXPAND, applied=1)) == []
+
+
+def test_a_step_that_is_not_transactional_is_told():
+    given = plan("expand")
+    given["steps"][0]["transactional"] = False
+    told = p.finding(given, p.way_back(given, 1, {}, False, []), [], False)
+    assert "r0 (expand, not transactional: a failure may leave a part of it)" in told.message
+
+
+def store(image, name="hsc-jit-redis"):
+    template = {"spec": {"containers": [{"name": "redis", "image": image}]}}
+    return {"kind": "StatefulSet", "metadata": {"name": name}, "spec": {"template": template}}
+
+
+def test_a_new_image_of_a_data_store_needs_a_persons_word():
+    (step,) = p.store_steps([store("a"), store("x", "other")], [store("b"), store("x", "other")], {"hsc-jit-redis": {"redis": "a"}})
+    assert (step["revision"], step["applied"], step["class"]) == ("image:hsc-jit-redis", False, "contract")
+    given = {**plan(), "steps": [step]}
+    refused = p.finding(given, p.way_back(given, 4, {}, False, []), [], False)
+    assert refused.verdict == "fail" and 'migrate_accept: ["image:hsc-jit-redis"]' in refused.next_step
+    assert p.way_back(given, 4, {}, False, [])["action"] == "hold"
+    accepted = p.finding(given, p.way_back(given, 4, {}, False, []), ["image:hsc-jit-redis"], False)
+    assert accepted.verdict == "warn" and "may not read the files" in accepted.message
+    assert p.finding({**given, "ahead": 3}, p.way_back(given, 4, {}, False, []), [], False).verdict == "fail"
+
+
+def test_a_data_store_image_that_runs_already_is_applied():
+    (step,) = p.store_steps([store("a")], [store("b")], {"hsc-jit-redis": {"redis": "b"}})
+    assert step["applied"]
+    assert p.store_steps([store("a")], [store("a")], {}) == []
+    assert p.store_steps([], [store("a")], {}) == [], "a store that comes with this release has no files yet"
