@@ -6,8 +6,9 @@ DIGEST = "localhost:5001/x@sha256:1"
 
 
 def pod(name="web-1", owner="rs", **status):
+    """A pod that its kubelet has begun to start."""
     metadata = {"name": name, "uid": f"uid-{name}", "labels": {}, "ownerReferences": [{"uid": owner}]}
-    return {"kind": "Pod", "metadata": metadata, "status": {"phase": "Pending", **status}}
+    return {"kind": "Pod", "metadata": metadata, "status": {"phase": "Pending", "startTime": "2026-11-27T02:00:00Z", **status}}
 
 
 def waiting(reason, message="", restarts=0, last=None):

@@ -12,7 +12,7 @@ version_added: 0.1.0
 author: The HSC-JIT deployment engineers (@hsc-jit)
 description:
   - Looks at nodes, disks, the rendered objects, what they refer to, the deployer's rights and the images, all at once, and reports every
-    finding together (PF-01 to PF-08). Nothing is written; dry runs are the API server's.
+    finding together (PF-01 to PF-09). Nothing is written; dry runs are the API server's.
   - What may not be looked at is V(skipped) with the reason, never V(pass).
   - While the namespace does not exist, its objects are tried in V(default), and PF-03 says so. Quotas and admission rules of the namespace
     are then not part of the answer.
@@ -66,7 +66,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: PF-01 to PF-08 | Look before anything changes
+- name: PF-01 to PF-09 | Look before anything changes
   hsc.jit.preflight_check:
     objects: "{{ release_objects }}"
     images: "{{ release_images }}"

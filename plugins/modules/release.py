@@ -23,9 +23,10 @@ options:
     description:
       - V(planned) says what V(present) would change.
       - V(present) applies O(objects).
-      - V(previous) puts back release O(release_to), or the last good one before the newest.
+      - V(verified) records that the newest release passed its verification.
+      - V(previous) rolls back to release O(release_to), or to the last verified one before the newest.
     type: str
-    choices: [planned, present, previous]
+    choices: [planned, present, verified, previous]
     default: present
   objects:
     description: The release's objects, as the P(hsc.jit.manifests#lookup) lookup returns them.
@@ -62,7 +63,7 @@ options:
     type: int
     default: 10
   release_to:
-    description: Number of the release that V(previous) puts back; 0 is the last good one before the newest.
+    description: Number of the release that V(previous) rolls back to; 0 is the last verified one before the newest.
     type: int
     default: 0
   run:
@@ -134,7 +135,7 @@ from ..module_utils._module import Context, Outcome, run
 from ..module_utils._release.engine import Engine
 
 SPEC = {
-    "state": {"type": "str", "choices": ["planned", "present", "previous"], "default": "present"},
+    "state": {"type": "str", "choices": ["planned", "present", "verified", "previous"], "default": "present"},
     "objects": {"type": "list", "elements": "dict", "default": []},
     "components": {"type": "list", "elements": "str", "default": []},
     "images": {"type": "dict", "default": {}},
@@ -155,7 +156,7 @@ SPEC = {
 
 def work(context: Context) -> Outcome:
     engine = Engine(context)
-    steps = {"planned": engine.planned, "present": engine.present, "previous": engine.previous}
+    steps = {"planned": engine.planned, "present": engine.present, "verified": engine.verified, "previous": engine.previous}
     return steps[context.params["state"]]()
 
 

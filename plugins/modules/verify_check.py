@@ -13,7 +13,7 @@ author: The HSC-JIT deployment engineers (@hsc-jit)
 description:
   - Looks at health, the page in a real headless Chromium, latency and failures under a load of its own, error lines in the logs, the
     background workers, monitoring (targets, and data behind every alert and panel) and the network policies, and reports every finding
-    together (VF-01 to VF-08). Nothing is changed.
+    together (VF-01 to VF-09). Nothing is changed.
   - What may not or cannot be looked at is V(skipped) with the reason, never V(pass); so is a load that gave too few numbers to tell.
 extends_documentation_fragment: [hsc.jit.target, hsc.jit.target.run]
 options:
@@ -69,6 +69,17 @@ options:
       - Error lines since the verification began are compared with those before this time.
     type: str
     default: ""
+  rollout_ended:
+    description:
+      - When the rollout ended, in ISO 8601, in the controller's zone if it names none; default is now.
+      - A container that ended since is a failure (VF-09).
+    type: str
+    default: ""
+  deployment:
+    description:
+      - Whether this verification decides on a rollback. Checks that depend on the environment (VF-06, VF-07, VF-08) then only warn.
+    type: bool
+    default: false
   log_errors_per_minute:
     description: Error lines of one component that are not a spike.
     type: float
@@ -110,7 +121,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: VF-01 to VF-08 | Verify what users see
+- name: VF-01 to VF-09 | Verify what users see
   hsc.jit.verify_check:
     url: https://support.example.com
     evidence_dir: evidence/today
@@ -159,6 +170,8 @@ SPEC = {
     "latency_p95_milliseconds": {"type": "float", "default": 200},
     "error_percent": {"type": "float", "default": 1},
     "rollout_began": {"type": "str", "default": ""},
+    "rollout_ended": {"type": "str", "default": ""},
+    "deployment": {"type": "bool", "default": False},
     "log_errors_per_minute": {"type": "float", "default": 5},
     "worker": {"type": "str", "default": "hsc-jit-worker"},
     "queues": {"type": "list", "elements": "str", "default": ["fetch", "maintenance"]},
@@ -191,22 +204,28 @@ def asked_of(params: Mapping[str, Any]) -> Asked:
     for name in LIMITS:
         if params[name] <= 0:
             raise OperatorError(f"{name} is {params[name]:g}.", "Give a number above 0.")
-    try:
-        since = datetime.fromisoformat(params["rollout_began"]).astimezone(UTC) if params["rollout_began"] else None
-    except ValueError:
-        raise OperatorError(f"rollout_began is {params['rollout_began']!r}.", "Give ISO 8601: 2026-11-24T04:00:00+00:00.") from None
     rate, seconds, p95 = params["load_rate"], params["load_seconds"], params["latency_p95_milliseconds"]
     return Asked(
         **{name: params[name] for name in SAME},
         evidence_dir=None if params["way_back"] else params["evidence_dir"],  # the picture of the page that failed stays
         load=Load(rate, seconds, params["load_sockets"], p95, params["error_percent"] / 100),
-        rollout_began=since,
+        rollout_began=_time(params, "rollout_began"),
+        rollout_ended=_time(params, "rollout_ended"),
+        settle=not params["way_back"],
+        deployment=params["deployment"] and not params["way_back"],
         log_errors_per_minute=params["log_errors_per_minute"],
         ready_timeout=params["ready_timeout_seconds"],
         monitoring=Monitoring(
             Prometheus(params["prometheus_url"], params["ca_file"]), params["scrape_jobs"], params["monitoring_timeout_seconds"]
         ),
     )
+
+
+def _time(params: Mapping[str, Any], name: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(params[name]).astimezone(UTC) if params[name] else None
+    except ValueError:
+        raise OperatorError(f"{name} is {params[name]!r}.", "Give ISO 8601: 2026-11-24T04:00:00+00:00.") from None
 
 
 def work(context: Context) -> Outcome:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -121,3 +122,38 @@ def test_a_worker_told_to_go_hands_its_fetch_back_at_once(fetching: Fetching) ->
     client = redis.Redis.from_url(fetching.state.url)
     assert (client.hlen("unacked"), client.llen("fetch"), fetching.documents()) == (0, 1, [])
     fetching.assert_done_once_by(fetching.start_worker())
+
+
+def live(worker: Process) -> tuple[int, str]:
+    """The answer of the worker's liveness probe; (0, "") while its port is shut."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{worker.environment['HSC_METRICS_PORT']}/live", timeout=2) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def test_a_worker_that_consumes_nothing_is_not_alive(fetching: Fetching) -> None:
+    """It answers `inspect`, so only its liveness probe tells it."""
+    worker = fetching.start_worker()
+    wait_until(lambda: live(worker) == (200, "ok"), "the worker is ready", 30)
+    control = Celery(broker=fetching.state.url, set_as_current=False).control
+    control.cancel_consumer("fetch")
+    wait_until(lambda: live(worker) == (503, "not consumed: fetch"), "the cancelled consumer is seen", 15)
+    control.add_consumer("fetch")
+    wait_until(lambda: live(worker) == (200, "ok"), "the consumer is back", 15)
+    fetching.state.kill()
+    assert live(worker)[0] == 200, "without a broker no worker consumes, and a restart helps nobody"
+
+
+def test_a_probe_is_noted_for_its_queue(fetching: Fetching) -> None:
+    worker = fetching.start_worker()
+    app = Celery(broker=fetching.state.url, set_as_current=False)
+    for queue in ("fetch", "maintenance"):
+        app.send_task("app.core.tasks.probe", ("token",), queue=queue)
+    client = redis.Redis.from_url(fetching.state.url)
+    wait_until(lambda: client.smembers("probe:token") == {b"fetch", b"maintenance"}, "both probes are done", 30)
+    assert 0 < client.ttl("probe:token") <= 60
+    assert live(worker)[0] == 200

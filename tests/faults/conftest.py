@@ -23,6 +23,7 @@ class Base:
     def deploy(self):
         outcome, _ = run(self.cluster, "present", objects=self.small().objects(self.cluster.namespace))
         assert [one.verdict for one in outcome.findings if one.verdict != "warn"] == ["pass", "pass"], outcome.findings
+        run(self.cluster, "verified", run="base")
         until(lambda: not any(pod["metadata"].get("deletionTimestamp") for pod in self.pods()), 90)
 
     def small(self):

@@ -61,6 +61,14 @@ CASES = {
     "CeleryWorkerDown": ({"celery_worker_up": "1x90"}, {"celery_worker_up": "0x90"}),
     "CeleryTasksFail": ({'celery_task_failed_total{name="t"}': "0x80 1x9"}, {'celery_task_failed_total{name="t"}': "0x40 20x49"}),
     "CeleryQueueLong": ({'celery_queue_length{queue_name="fetch"}': "100x90"}, {'celery_queue_length{queue_name="fetch"}': "101x90"}),
+    "CeleryQueueStuck": (
+        {'celery_queue_length{queue_name="fetch"}': "3x90", 'celery_task_succeeded_total{name="app.core.tasks.fetch_manual"}': "0+1x90"},
+        {
+            'celery_queue_length{queue_name="fetch"}': "3x90",
+            'celery_task_succeeded_total{name="app.core.tasks.fetch_manual"}': "7x90",
+            'celery_task_succeeded_total{name="app.core.tasks.clean_cache"}': "0+1x90",
+        },
+    ),
     "AlertsNotDelivered": (
         {'alertmanager_notifications_failed_total{integration="webhook"}': "3x90"},
         {'alertmanager_notifications_failed_total{integration="webhook"}': "0x70 1x19"},

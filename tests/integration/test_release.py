@@ -89,6 +89,7 @@ def test_first_again_changed_and_back(release, cluster, pause):
     again = release("present", objects=objects, run="two", secrets={"hsc-secrets": {"redis-url": "redis://x", "gemini-key": "k"}})
     assert (again.before, writes(cluster), versions(cluster)) == (again.after, {}, before)
     assert again.facts["release"]["number"] == 1
+    release("verified", run="two")
 
     changed = stamped([config(A="2"), workload(pause, args=["new"])], cluster.namespace)
     assert release("present", objects=changed, run="three").facts["release"]["number"] == 2
@@ -302,6 +303,7 @@ def test_a_claim_that_grew_stays_and_the_rest_goes_back(release, cluster, pause,
 
     first = release("present", objects=objects("1Gi", "1"))
     assert verdicts(first) == {"RO-01": "pass", "RO-02": "pass"}, first.findings
+    release("verified", run="r")
     grown = objects("2Gi", "2")
     planned = release("planned", objects=grown).findings
     assert "PersistentVolumeClaim data grows from 1Gi to 2Gi: a rollback leaves it so." in [finding.message for finding in planned]

@@ -12,6 +12,7 @@ PURE = {
     "_readiness.controllers",
     "_readiness.events",
     "_readiness.pods",
+    "_readiness.probes",
     "_readiness.readiness",
     "_release.decision",
     "_release.desired",

@@ -101,7 +101,8 @@ class MemoryCluster(Cluster):
 
 
 class MemoryApiServer:
-    def __init__(self, *objects, namespaces=("default", "hsc-jit")):
+    def __init__(self, *objects, namespaces=("default", "hsc-jit"), now=lambda: datetime.now(UTC)):
+        self.now = now  # the server's clock
         self.kinds = {}  # (apiVersion, plural) -> (kind, namespaced)
         for version, kinds in SERVED.items():
             for one in kinds.split():
@@ -288,7 +289,7 @@ class MemoryApiServer:
         obj = self._get(place)
         uid = obj["metadata"]["uid"]
         if obj["metadata"].get("finalizers"):
-            obj["metadata"].setdefault("deletionTimestamp", _now())
+            obj["metadata"].setdefault("deletionTimestamp", self._time())
             self._put(key, obj, "MODIFIED")
             return obj
         self.version += 1
@@ -303,6 +304,9 @@ class MemoryApiServer:
 
     def _place_of(self, key, obj):
         return obj["apiVersion"], key[1], key[2], key[3], ""
+
+    def _time(self):
+        return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
     # --- storage ---
     def _key(self, obj, namespace):
@@ -342,14 +346,14 @@ class MemoryApiServer:
         new["metadata"] = {
             **new["metadata"],
             "uid": old.get("uid") or str(uuid.uuid4()),
-            "creationTimestamp": old.get("creationTimestamp") or _now(),
+            "creationTimestamp": old.get("creationTimestamp") or self._time(),
         }
         if new["kind"] in WITH_GENERATION:
             same = before is not None and before.get("spec") == new.get("spec")
             new["metadata"]["generation"] = old.get("generation", 0) + (not same)
         if not keep_fields:
             new["metadata"].pop("managedFields", None)
-            new = ssa.with_ownership(before, new, manager, operation, applied, _now())
+            new = ssa.with_ownership(before, new, manager, operation, applied, self._time())
         if before is not None and _content(before) == _content(new):
             return copy.deepcopy(before)
         if dry:
@@ -467,33 +471,3 @@ def _content(obj):
 
 def _dotted(path):
     return "".join(f".{step[2:]}" if step.startswith("f:") else f"[{step[2:]}]" for step in path)
-
-
-def _now():
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def ready_at_once(server, obj):
-    """A controller for ``server.controllers``: every workload is ready as soon as it was written."""
-    generation, replicas = obj["metadata"].get("generation", 1), (obj.get("spec") or {}).get("replicas", 1)
-    counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas", "availableReplicas"), replicas)
-    if obj["kind"] == "Deployment":
-        progressing = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
-        conditions = [{"type": "Available", "status": "True"}, progressing]
-        server.set_status(obj, observedGeneration=generation, conditions=conditions, **counts)
-    elif obj["kind"] == "StatefulSet":
-        revision = f"revision-{generation}"
-        server.set_status(obj, observedGeneration=generation, currentRevision=revision, updateRevision=revision, **counts)
-    elif obj["kind"] == "Job":
-        server.set_status(obj, succeeded=1, conditions=[{"type": "Complete", "status": "True"}])
-
-
-def never_ready(server, obj):
-    """A controller: no pod of a Deployment becomes available; what else there is becomes ready."""
-    if obj["kind"] != "Deployment":
-        ready_at_once(server, obj)
-        return
-    message = 'ReplicaSet "web-1" has timed out progressing.'
-    conditions = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": message}]
-    counts = {"replicas": 1, "readyReplicas": 0, "updatedReplicas": 1, "availableReplicas": 0, "unavailableReplicas": 1}
-    server.set_status(obj, observedGeneration=obj["metadata"]["generation"], conditions=conditions, **counts)

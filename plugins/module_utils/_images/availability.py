@@ -11,7 +11,11 @@ from typing import Any
 
 from .._finding import Finding
 from .._kube.workloads import workloads
+from .._release import record
+from .._release.record import Release
 from .registry import Answer
+
+_DOCKER_HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,9 @@ def parse(reference: str) -> Image:
     name, _, digest = reference.partition("@")
     host, slash, rest = name.partition("/")
     if not slash or not ("." in host or ":" in host or host == "localhost"):
-        host, rest = "registry-1.docker.io", name if slash else f"library/{name}"
+        host, rest = "docker.io", name
+    if host in _DOCKER_HUB:  # the names that people write lead to a web page
+        host, rest = "registry-1.docker.io", rest if "/" in rest else f"library/{rest}"
     repository = re.sub(r":[^/:]+$", "", rest)
     return Image(reference, host, repository, digest if re.fullmatch(r"sha256:[0-9a-f]{64}", digest) else "")
 
@@ -51,6 +57,17 @@ def used(objects: Sequence[Mapping[str, Any]], named: Mapping[str, str]) -> dict
             places.setdefault(container["image"], []).append(f"{workload.title}: {field}.image")
     for name, reference in named.items():
         places.setdefault(reference, []).append(f"release_images.{name}")
+    return places
+
+
+def of_rollback(releases: Sequence[Release]) -> dict[str, list[str]]:
+    """Where the images of the running release, and of the one that a rollback goes back to, are used."""
+    places: dict[str, list[str]] = {}
+    for release in {one.number: one for one in (record.deployed(releases), record.verified(releases)) if one}.values():
+        for workload in workloads(release.objects):
+            for _, container in workload.containers():
+                if parse(container["image"]).digest:
+                    places.setdefault(container["image"], []).append(f"release {release.number}, which a rollback needs")
     return places
 
 
@@ -75,6 +92,8 @@ def _judge(image: Image, where: Sequence[str], answer: Answer | None) -> Finding
     evidence |= {"url": image.url, "http_status": answer.status}
     if answer.status == 404:
         next_step = "Push it, or correct the digest in release_images."
+        if "rollback" in where[0]:
+            next_step = "Push it again. To deploy without a rollback target: a waiver for PF-06 (release_waivers)."
         return Finding("PF-06", "fail", f"Image {image.reference} ({where[0]}): its registry does not have it.", evidence, next_step)
     if answer.status in (401, 403):
         message = f"Image {image.reference}: its registry wants other credentials than the pods' imagePullSecrets (HTTP {answer.status})."

@@ -49,5 +49,8 @@ class Registry:
             with blob.path.open("rb") as file:
                 headers = {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)}
                 self._send("PUT", joined, 201, body=file, headers=headers)
-        url = self._url(name, f"manifests/{manifest.digest}")
-        self._send("PUT", url, 201, body=manifest.path.read_bytes(), headers={"Content-Type": MANIFEST})
+        # A garbage collection removes what has no tag. Each digest has its own, so that an earlier release can still be pulled.
+        tag = manifest.digest.replace(":", "-")
+        for reference in (tag, manifest.digest):
+            url = self._url(name, f"manifests/{reference}")
+            self._send("PUT", url, 201, body=manifest.path.read_bytes(), headers={"Content-Type": MANIFEST})

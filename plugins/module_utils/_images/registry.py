@@ -43,8 +43,9 @@ def credentials(secrets: Iterable[Mapping[str, Any]]) -> dict[str, str]:
                 found[re.sub(r"^https?://", "", address).split("/")[0]] = pair
         except (KeyError, ValueError, AttributeError):
             continue
-    if "index.docker.io" in found:
-        found.setdefault("registry-1.docker.io", found["index.docker.io"])
+    for name in ("index.docker.io", "docker.io"):
+        if name in found:
+            found.setdefault("registry-1.docker.io", found[name])
     return found
 
 

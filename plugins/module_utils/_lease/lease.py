@@ -20,6 +20,7 @@ from .._kube.client import Cluster
 PROCESS = "hsc.jit/process"  # annotation: which process holds it, so that the same machine sees at once that it has ended
 RENEW_SECONDS = 5.0
 _ATTEMPTS = 3
+_CLOCK_SECONDS = 30.0  # a difference of two clocks that is told
 Standing = Literal["free", "mine", "ended", "expired", "held"]
 
 
@@ -53,9 +54,25 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def last_write(lease: Mapping[str, Any]) -> datetime | None:
+    """When the Lease was last written, by the API server's clock; the holder's own renewTime where the server has kept no time.
+
+    The server notes the time of each change in managedFields, so the clock of the holder's machine does not count.
+    """
+    times = [entry["time"] for entry in lease.get("metadata", {}).get("managedFields") or [] if entry.get("time")]
+    return parse_time(max(times) if times else lease.get("spec", {}).get("renewTime"))
+
+
 def seconds_since_renewal(lease: Mapping[str, Any], now: datetime) -> float:
-    renewed = parse_time(lease.get("spec", {}).get("renewTime"))
-    return (now - renewed).total_seconds() if renewed else float("inf")
+    """now: by the API server's clock."""
+    written = last_write(lease)
+    return (now - written).total_seconds() if written else float("inf")
+
+
+def clock_difference(lease: Mapping[str, Any]) -> float:
+    """Seconds by which the holder's clock is ahead of the API server's; negative if it is behind."""
+    renewed, written = parse_time(lease.get("spec", {}).get("renewTime")), last_write(lease)
+    return (renewed - written).total_seconds() if renewed and written else 0.0
 
 
 def standing(lease: Mapping[str, Any] | None, me: Holder, now: datetime, ended: Callable[[str], bool]) -> Standing:
@@ -97,12 +114,17 @@ def finding(what: Standing, lease: Mapping[str, Any] | None, slot: Slot, me: Hol
         return Finding("PF-90", "pass", message, {**evidence, "asked_by": me.identity})
     since, ago = parse_time(spec.get("acquireTime")), seconds_since_renewal(lease or {}, now)
     began = f"{since:%Y-%m-%d %H:%M:%S} UTC" if since else "an unknown time"
-    where = spec["holderIdentity"].split("/")[0]
+    where, ahead = spec["holderIdentity"].split("/")[0], clock_difference(lease or {})
+    message = (
+        f"Release {slot.release}: {spec['holderIdentity']} is at work since {began} (Lease {evidence['lease']}, renewed {ago:.0f} s ago)."
+    )
+    if abs(ahead) > _CLOCK_SECONDS:
+        message += f" The holder's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the API server's."
     return Finding(
         "PF-90",
         "fail",
-        f"Release {slot.release}: {spec['holderIdentity']} is at work since {began} (Lease {evidence['lease']}, renewed {ago:.0f} s ago).",
-        {**evidence, "renewed_seconds_ago": round(ago, 1), "asked_by": me.identity},
+        message,
+        {**evidence, "renewed_seconds_ago": round(ago, 1), "holder_clock_ahead_seconds": round(ahead), "asked_by": me.identity},
         f"Wait until that run has ended, or end it (user@host:process is {where}): "
         f"the lease is free at most {spec.get('leaseDurationSeconds', slot.seconds) + RENEW_SECONDS:.0f} s later.",
     )
@@ -131,7 +153,7 @@ class Keeper:
         return self.cluster.find(f"{self._collection}/{self.slot.name}")
 
     def look(self) -> tuple[Standing, dict[str, Any] | None]:
-        """An expired lease is looked at for one renewal more: clocks of two machines differ, a renewed Lease does not lie."""
+        """An expired lease is read again after one more renewal: its holder may only be slow."""
         lease = self.read()
         what = standing(lease, self.me, self.server_time(), self.ended)
         if what == "expired":

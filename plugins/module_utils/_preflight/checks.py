@@ -23,9 +23,12 @@ from .._kube.discovery import Kinds
 from .._kube.kinds import defined
 from .._kube.objects import title
 from .._kube.workloads import claims_mounted, of_kind, workloads
+from .._product import SELECTOR
 from .._progress import Progress
-from .._release import plan
-from . import backup_age, capacity, consistency, disruptions, dry_run, permissions, references
+from .._readiness.pods import PodState
+from .._release import applier, plan, record
+from .._verify.logs import redact
+from . import backup_age, capacity, consistency, data_stores, disruptions, dry_run, permissions, references
 from . import nodes as preflight_nodes
 
 Key = TypeVar("Key", bound=Hashable)
@@ -213,6 +216,8 @@ def _pf05(one: Look) -> list[Finding]:
 
 def _pf06(one: Look) -> list[Finding]:
     places = availability.used(one.asked.objects, one.asked.images)
+    for reference, where in availability.of_rollback(_releases(one)).items():
+        places.setdefault(reference, []).extend(where)
     images = [image for image in map(availability.parse, places) if image.digest]
     pull_secrets = {ref.name for ref in references.references(one.asked.objects) if ".imagePullSecrets[" in ref.field}
     secrets = one.each({name: partial(one.cluster.find, f"{one.cluster.namespaced('secrets')}/{name}") for name in pull_secrets})
@@ -238,6 +243,22 @@ def _pf08(one: Look) -> list[Finding]:
     return [backup_age.check(job, one.cluster.find(f"{path}/{job.name}"), one.asked.now, hours) for job, hours in jobs]
 
 
+def _releases(one: Look) -> list[record.Release]:
+    """The recorded releases; none where the deployer may not read them, which PF-05 says."""
+    found = _answer(partial(applier.read_releases, one.cluster))
+    return found if isinstance(found, list) else []
+
+
+def _pf09(one: Look) -> list[Finding]:
+    stores = one.cluster.list(one.cluster.namespaced("statefulsets", "/apis/apps/v1"), labelSelector=SELECTOR)
+
+    def log(state: PodState) -> str:
+        answer = _answer(partial(one.cluster.logs, state.pod, state.container, tailLines=10, previous=state.restarted))
+        return redact(answer) if isinstance(answer, str) else ""
+
+    return data_stores.check(stores, _own_pods(one), log)
+
+
 CHECKS: tuple[tuple[str, Callable[[Look], list[Finding]]], ...] = (
     ("PF-01", _pf01),
     ("PF-02", _pf02),
@@ -247,4 +268,5 @@ CHECKS: tuple[tuple[str, Callable[[Look], list[Finding]]], ...] = (
     ("PF-06", _pf06),
     ("PF-07", _pf07),
     ("PF-08", _pf08),
+    ("PF-09", _pf09),
 )

@@ -30,6 +30,12 @@ class Events:
         """The time of the newest one (ISO 8601); empty if none."""
         return max(map(_time, self._of(obj, (reason,), container)), default="")
 
+    def counted(self, obj: Object, reason: str, container: str, prefix: str) -> tuple[int, str]:
+        """(how often, newest message) of the events about the container whose message begins with ``prefix``."""
+        found = sorted((one for one in self._of(obj, (reason,), container) if str(one.get("message", "")).startswith(prefix)), key=_time)
+        times = sum(int((one.get("series") or {}).get("count") or one.get("count") or 1) for one in found)
+        return times, str(found[-1]["message"]).strip() if found else ""
+
     def _of(self, obj: Object, reasons: tuple[str, ...], container: str) -> Iterable[Object]:
         about = self._about.get(obj["metadata"].get("uid"), ())
         return (one for one in about if one.get("reason") in reasons and (not container or _container(one) == container))

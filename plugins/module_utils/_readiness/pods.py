@@ -14,6 +14,7 @@ from typing import Literal
 
 from .._kube.objects import Object, condition, is_ready, status_of
 from .events import Events
+from .probes import killed_by_probe
 
 Restarts = Mapping[tuple[str, str], int]  # of (pod, container)
 
@@ -42,6 +43,7 @@ _FINAL_PULL = ("not found", "manifest unknown", "unauthorized", "denied", "no ma
 # For which what a pod needs may be away: a registry (the kubelet tries again after 10 s and after 30), its volume (a kubelet that asks for
 # a claim before the node authorizer knows the pod waits 16 s; a provisioner's calls end with DeadlineExceeded and are repeated), its node.
 AWAY_SECONDS = 45.0
+CONTROL_PLANE_SECONDS = 30.0  # a controller, scheduler or kubelet that has not reacted for so long does not run
 _MISSING = re.compile(r'(secret|configmap)s? "(?!kube-root-ca\.crt")[^"]*" not found|references non-existent')
 # What the runtime says while its node is too busy: a call took too long, and the same container is wanted again before it has ended.
 _RUNTIME_LATE = ("context deadline exceeded", "DeadlineExceeded", "is reserved")
@@ -55,6 +57,9 @@ _CONFIG = "Make the missing Secret, ConfigMap or key, then run again."
 _NODE = "Look at the pod's node: its load, its kubelet's log, and its network and storage pods in kube-system."
 _CRASH = "Read the log; put the previous release back, or correct the cause and run again."
 _MEMORY = "Raise limits.memory of this workload in rollout_resources, or find the leak."
+_PROBE = "Read the log; correct what the probe asks for, or give it more time (failureThreshold, periodSeconds)."
+_SCHEDULER = "Check kube-scheduler (kubectl -n kube-system get pods,leases), or the pod's spec.schedulerName."
+_KUBELET = "Look at the node (kubectl describe node) and at its kubelet (systemctl status kubelet)."
 _SIDECAR = "Make the helper a sidecar (an init container with restartPolicy Always), or let it end when the work is done."
 _SCHEDULE = (
     "Lower what it requests (rollout_resources), free a node, or add one; "
@@ -104,6 +109,8 @@ def pod_state(pod: Object, events: Events, before: Restarts = MappingProxyType({
         return min(failed, key=lambda state: state.grace)
     if waits := next(iter(states), None):
         return blocked(pod, events) or waits
+    if idle := _not_started(pod):
+        return idle
     if status.get("phase") == "Failed":
         return PodState("failed", f"{status.get('reason', 'Failed')}: {status.get('message', '')}", _CRASH, pod=name)
     if is_ready(pod):
@@ -125,6 +132,19 @@ def _scheduling(pod: Object) -> PodState | None:
     return PodState("failed", f"Unschedulable: {message}", _SCHEDULE, grace=3.0, pod=name, unschedulable=True)
 
 
+def _not_started(pod: Object) -> PodState | None:
+    """A pod that the scheduler or the kubelet has not touched. Neither says why: it does not run."""
+    name, node, status = pod["metadata"]["name"], (pod.get("spec") or {}).get("nodeName"), status_of(pod)
+    if status.get("phase") != "Pending" or status.get("startTime") or condition(pod, "PodScheduled").get("status") == "False":
+        return None
+    if node:
+        reason, step = f"node {node} has not begun to start it: is its kubelet running?", _KUBELET
+    else:
+        scheduler = (pod.get("spec") or {}).get("schedulerName", "default-scheduler")
+        reason, step = f"no scheduler has looked at it: is {scheduler} running?", _SCHEDULER
+    return PodState("failed", reason, step, CONTROL_PLANE_SECONDS, name, late=True)
+
+
 def _container(status: Object, of: Object, events: Events, before: Restarts) -> Iterator[PodState]:
     """What one container's status says; nothing if it runs and is ready, or ended well. of: its pod."""
     name, pod, restarts = status["name"], of["metadata"]["name"], int(status.get("restartCount", 0))
@@ -143,7 +163,9 @@ def _container(status: Object, of: Object, events: Events, before: Restarts) -> 
             yield PodState("waiting", f"container {name}: {told}", _after(ended), 0.0, pod, name, crashed=True)
     elif not ended and not status.get("ready"):
         why = f", restarted {restarts} times, last {_exit(last)}" if restarts else ""
-        if restarts - before.get((pod, name), 0) >= 3 and last.get("exitCode"):
+        if restarts > before.get((pod, name), 0) and (probe := killed_by_probe(of, name, events)):
+            yield PodState("failed", f"container {name}: {probe}; {_exit(last)}", _PROBE, 3.0, pod, name, True, crashed=True)
+        elif restarts - before.get((pod, name), 0) >= 3 and last.get("exitCode"):
             yield PodState(
                 "failed", f"container {name} ends again and again: {_exit(last)}", _after(last), 5.0, pod, name, True, crashed=True
             )

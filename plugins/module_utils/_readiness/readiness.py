@@ -16,7 +16,7 @@ from .._kube import managed_fields
 from .._kube.objects import Object, by_owner, condition, may_go_first, status_of
 from .controllers import held_back, observed, passed_deadline, unbound
 from .events import Events
-from .pods import AWAY_SECONDS, PodState, Restarts, kept_open, pod_state
+from .pods import AWAY_SECONDS, CONTROL_PLANE_SECONDS, PodState, Restarts, kept_open, pod_state
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _deployment(obj: Object, world: World) -> State:
     old = int(status.get("replicas", 0)) - updated
     available = max(0, int(status.get("availableReplicas", 0)) - old)  # of the new ones: old pods stay until they are replaced
     if not observed(obj):
-        return State("waiting", "the controller has not seen the change yet", total=total)
+        return _not_observed(obj, total)
     if int(status.get("replicas", 0)) == updated == total and int(status.get("availableReplicas", 0)) >= total:
         return State("ready", done=total, total=total)
     failure = condition(obj, "ReplicaFailure")
@@ -163,12 +163,23 @@ def _deployment(obj: Object, world: World) -> State:
     return state
 
 
+def _not_observed(obj: Object, total: int) -> State:
+    """A controller sees a change within milliseconds. Where it does not run, nothing ever happens, and no pod changes."""
+    status, generation = status_of(obj), obj["metadata"].get("generation")
+    ready = int(status.get("readyReplicas", status.get("numberReady", 0)) or 0)
+    reason = f"generation {generation} is not observed ({status.get('observedGeneration', 0)} is): is kube-controller-manager running?"
+    if ready:
+        reason += f" Its pods have not changed; {ready} are ready."
+    return State("failed", reason, _CONTROLLER, 0, total, grace=CONTROL_PLANE_SECONDS, late=True)
+
+
 def _stateful_set(obj: Object, world: World) -> State:
     total = int(obj["spec"].get("replicas", 1))
     status = status_of(obj)
-    ready, updated = int(status.get("readyReplicas", 0)), int(status.get("updatedReplicas", 0))
+    available = "availableReplicas" if obj["spec"].get("minReadySeconds") else "readyReplicas"
+    ready, updated = int(status.get(available, 0)), int(status.get("updatedReplicas", 0))
     if not observed(obj):
-        return State("waiting", "the controller has not seen the change yet", total=total)
+        return _not_observed(obj, total)
     if ready >= total and updated >= total and int(status.get("replicas", 0)) == total:
         return State("ready", done=total, total=total)
     if held := held_back(obj):
@@ -194,7 +205,7 @@ def _daemon_set(obj: Object, world: World) -> State:
     total, done = int(status.get("desiredNumberScheduled", 0)), int(status.get("numberAvailable", 0))
     updated = int(status.get("updatedNumberScheduled", 0))
     if not observed(obj):
-        return State("waiting", "the controller has not seen the change yet", total=total)
+        return _not_observed(obj, total)
     if done >= total and updated >= total:
         return State("ready", done=total, total=total)
     if message := world.refused(obj):
@@ -222,6 +233,16 @@ def _job(obj: Object, world: World) -> State:
         return State("failed", reason, _ENDED, done, total, 0.0, worst.pod, worst.container)
     if message := world.refused(obj):
         return State("failed", f"pods cannot be made: {message}", _QUOTA, done, total, grace=2.0)
+    if not status and not pods and not obj["spec"].get("suspend"):
+        return State(
+            "failed",
+            "no controller has started it: is kube-controller-manager running?",
+            _CONTROLLER,
+            0,
+            total,
+            grace=CONTROL_PLANE_SECONDS,
+            late=True,
+        )
     running = [pod for pod in pods if status_of(pod).get("phase") not in ("Failed", "Succeeded")]
     if held := next((state for pod in running if (state := kept_open(pod))), None):
         return State("failed", f"pod {held.pod}: {held.reason}", held.next_step, done, total, held.grace, held.pod, held.container)
@@ -256,6 +277,7 @@ def _autoscaler(obj: Object, _world: World) -> State:
 
 
 _LOST_AGAIN = 3  # so many pods that failed whole (evicted, refused by the node) are no accident
+_CONTROLLER = "Check the control plane: kubectl -n kube-system get pods,leases; kubectl get --raw '/readyz?verbose'."
 _RESUME = "Take that field back (kubectl rollout resume, kubectl edit), then run again."
 _QUOTA_PASSED_ON = 15.0  # seconds: what an old pod gave back another workload may have taken, whose own old pod is about to end
 _ENDED = "Read the pod's log and correct the cause; delete the Job if it is one of the manifests, which is not tried anew; then run again."

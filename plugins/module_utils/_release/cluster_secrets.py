@@ -15,9 +15,9 @@ from typing import Any
 from .._errors import ApiError
 from .._kube.client import Cluster
 from .._kube.discovery import in_parallel
-from .._kube.objects import Object
+from .._kube.objects import Object, contains, pod_template
 from .._product import PART_OF
-from . import desired, secret_readers
+from . import secret_readers
 from .plan import Change
 from .secret_readers import Key
 
@@ -74,8 +74,8 @@ class ClusterSecrets:
     def with_fingerprint(self, obj: Object, live: Object | None) -> Object:
         """The workload with the hash of the values that its pods read. live: the object in the cluster.
 
-        A workload without the hash (an older version of the collection made it) gets it together with its next change: a new version of
-        the collection by itself restarts nothing.
+        A workload without the hash (an older version of the collection made it) gets it with the next change of its pod template: a new
+        version of the collection by itself restarts nothing.
         """
         keys = secret_readers.keys_read(obj)
         if not keys:
@@ -87,7 +87,7 @@ class ClusterSecrets:
             live is not None
             and present is None
             and not secret_readers.reads(keys, self.changed | self.rotated)
-            and desired.same_hash(live, obj)
+            and contains(pod_template(live), pod_template(obj))
         ):
             return obj
         hmac_key = (self.live.get(GENERATED_NAME) or {}).get(RESTART_KEY)

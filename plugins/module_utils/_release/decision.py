@@ -76,6 +76,12 @@ def at_schema(release: Release, request: Request) -> Release:
     )
 
 
+def verified(releases: Sequence[Release], request: Request) -> Release | None:
+    """The newest record with the run that verified it; None if it needs no change."""
+    newest = record.newest(releases)
+    return replace(newest, verified=request.run or "verified") if newest and newest.status == "deployed" and not newest.verified else None
+
+
 @dataclass(frozen=True)
 class Rollback:
     """A rollback that can be carried out. target: the release to apply again; withdrawn: the newest one; record: what is written first."""
@@ -92,6 +98,13 @@ def rollback(releases: Sequence[Release], request: Request) -> Rollback | Findin
     target = record.to_put_back(releases, request.release_to, request.rolls_back_run)
     if target is None:
         return _no_target(releases, request)
+    newest = record.newest(releases)
+    stores = rollback_policy.changed_stores(newest.objects, target.objects) if newest else []
+    if stores and not request.release_to:
+        names = ", ".join(stores)
+        message = f"Held, nothing was rolled back: release {target.number} has another image of {names}, which may not read the files."
+        step = f"If both versions read the same files: playbooks/rollback.yml -e release_to={target.number}. Else restore the snapshot."
+        return Finding("RO-03", "fail", message, {"release": target.number, "stores": stores}, step)
     # A schema that only grew runs with the code of before; another class proves nothing about the next time.
     only_adds = request.policy.get("class") == "expand"
     following = replace(
@@ -100,6 +113,7 @@ def rollback(releases: Sequence[Release], request: Request) -> Rollback | Findin
         objects=target.objects,
         schema_revision=target.schema_revision,
         restores=target.number,
+        verified=target.verified,
         inventory=target.inventory,
         database=request.policy.get("database", "") if only_adds else "",
     )
@@ -132,6 +146,7 @@ def _next(releases: Sequence[Release], request: Request, digest: str) -> Release
         who=request.who,
         time=request.time,
         inventory=request.inventory_hash,
+        verified="",
         field_manager=request.field_manager,
         objects=request.objects,
     )
@@ -152,4 +167,8 @@ def _no_target(releases: Sequence[Release], request: Request) -> Finding:
         return Finding("RO-03", "pass", "This run applied nothing, so there is nothing to roll back.", {"run": request.run})
     remove = f"kubectl delete namespace {request.namespace}"
     step = f"What was applied stays for inspection. Correct the cause and deploy again, or remove it with all its data: `{remove}`."
-    return Finding("RO-03", "warn", "There is no earlier good release to roll back to.", {"recorded": known}, step)
+    unverified = [str(release.number) for release in releases if release.status == "deployed" and not release.verified]
+    message = "There is no earlier good release to roll back to."
+    if unverified:
+        message += f" Never verified: {', '.join(unverified)} (playbooks/rollback.yml -e release_to=N applies one all the same)."
+    return Finding("RO-03", "warn", message, {"recorded": known, "unverified": unverified}, step)

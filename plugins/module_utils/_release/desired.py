@@ -24,11 +24,6 @@ def marked(obj: Object) -> dict[str, Any]:
     return {**bare, "metadata": {**bare["metadata"], "annotations": {**annotations, HASH: digest(bare)[:32]}}}
 
 
-def same_hash(live: Object, wanted: Object) -> bool:
-    """Whether ``live`` was made from exactly this manifest."""
-    return bool((live["metadata"].get("annotations") or {}).get(HASH) == marked(wanted)["metadata"]["annotations"][HASH])
-
-
 def keeping_replicas(wanted: Object, live: Object | None, managers: Collection[str]) -> Object:
     """With the live number of replicas, where the manifest has none and one of ``managers`` (we) still owns the field.
 

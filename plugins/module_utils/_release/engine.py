@@ -141,6 +141,16 @@ class Engine:
         held = self.applier.held(planned.changes)
         return self._outcome(planned.changes, [*findings, *kept, *planned.notes, *held, *result])
 
+    def verified(self) -> Outcome:
+        """Record that the newest release passed its verification, so that a rollback may go back to it."""
+        release = decision.verified(self.releases, self.request)
+        before = self.current.verified if self.current else ""
+        if release is None:
+            return Outcome(before, before)
+        if not self.context.check_mode:
+            self._write(release)
+        return Outcome(before, release.verified, facts={"release": release.as_dict()})
+
     # --- its steps ---
     def _wanted(self) -> list[Object]:
         """The objects to apply. OperatorError: one is malformed or a Secret, or the chosen components have none."""

@@ -21,6 +21,10 @@ CLUSTER_WIDE = frozenset(
 )
 
 
+MIN_READY_SECONDS = 5  # a program that ends seconds after it was ready is not taken for available
+_WITH_MIN_READY = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+
+
 def parse(text: str, source: str) -> dict[str, Any] | None:
     """The object in a rendered template; None if it rendered to nothing (an object that this environment does not have)."""
     try:
@@ -79,6 +83,8 @@ def stamp(obj: dict[str, Any], wave: str, namespace: str, pod_spec: Mapping[str,
         inner = template.setdefault("metadata", {})
         inner["labels"] = {**labels, **inner.get("labels", {})}
         template["spec"] = {**pod_spec, **template.get("spec", {})}
+    if obj["kind"] in _WITH_MIN_READY:
+        obj["spec"] = {"minReadySeconds": MIN_READY_SECONDS, **obj["spec"]}
     metadata["labels"] = {**labels, **metadata.get("labels", {})}
     return obj
 

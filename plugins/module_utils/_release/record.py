@@ -32,6 +32,7 @@ class Release:
     of the one it put back; owned: hash of the fields that we own of each object (by title) since it was applied. schema_revision: what
     its image was made for; schema_class: of the migrations since the release before it, empty if none ran; database: the revision at
     which it was deployed, a newer one where the schema was ahead, empty if that is not known.
+    verified: the run that verified it, empty until then; a record that was written before this field existed counts as verified.
     field_manager: who applied the objects. secrets_changed: ``name/key`` of each Secret's value that it changed; never the value.
     """
 
@@ -47,6 +48,7 @@ class Release:
     schema_class: str = ""
     database: str = ""
     restores: int = 0
+    verified: str = "before it was recorded"
     field_manager: str = "hsc.jit"
     secrets_changed: Sequence[str] = field(default_factory=list)
     owned: Mapping[str, str] = field(default_factory=dict)
@@ -115,6 +117,11 @@ def deployed(releases: Sequence[Release]) -> Release | None:
     return newest([release for release in releases if release.status == "deployed"])
 
 
+def verified(releases: Sequence[Release]) -> Release | None:
+    """The newest that became ready, passed its verification and was not withdrawn: what a rollback goes back to."""
+    return newest([release for release in releases if release.status == "deployed" and release.verified])
+
+
 def never_good(releases: Sequence[Release], run: str) -> bool:
     """Whether the newest was begun and never became ready. run: whose own release is not meant; it is applied in two steps."""
     before = newest([release for release in releases if not run or release.run != run])
@@ -140,7 +147,7 @@ def newer_schema(releases: Sequence[Release], revision: str, head: str) -> Relea
 
 
 def to_put_back(releases: Sequence[Release], number: int, run: str) -> Release | None:
-    """Which release to put back: ``number``, or (0) the last good one before the newest.
+    """Which release to put back: ``number``, or (0) the last verified one before the newest.
 
     run: only if the newest release was begun by that run; otherwise that run changed nothing and there is nothing to put back.
     Without run somebody asks by hand, and wants another release than the one that runs now (which may be one that was put back).
@@ -150,11 +157,12 @@ def to_put_back(releases: Sequence[Release], number: int, run: str) -> Release |
     current = newest(releases)
     if current is None or (run and current.run != run):
         return None
-    return deployed([release for release in releases if release.number < current.number and (run or release.digest != current.digest)])
+    return verified([release for release in releases if release.number < current.number and (run or release.digest != current.digest)])
 
 
 def superfluous(releases: Sequence[Release], limit: int) -> list[Release]:
-    """Those beyond the history's limit, oldest first; the two newest good ones always stay."""
-    kept = sorted((release for release in releases if release.status == "deployed"), key=lambda release: -release.number)[:2]
+    """Those beyond the history's limit, oldest first; the two newest that a rollback can go back to always stay."""
+    good = (release for release in releases if release.status == "deployed" and release.verified)
+    kept = sorted(good, key=lambda release: -release.number)[:2]
     surplus = sorted(releases, key=lambda release: release.number)[: max(0, len(releases) - limit)]
     return [release for release in surplus if release not in kept]

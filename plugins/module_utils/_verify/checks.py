@@ -2,14 +2,15 @@
 # Apache License 2.0 (see LICENSE)
 """Verification: what users and operators see of the release, row by row. Reads only; the judgements are in pure files of their own.
 
-Order: the door; then page, tasks, monitoring and network at the same time; then the load alone, so that nothing of ours disturbs it; then
-the logs, which hold what the load brought up. To add a row: a function ``(Look) -> list[Finding]`` in STAGES and its id in _checklist.py.
+Order: the endpoint; then page, tasks, monitoring and network at the same time; then the load alone, so that nothing of ours disturbs it;
+then the logs, which hold what the load caused; restarts last.
+To add a row: a function ``(Look) -> list[Finding]`` in STAGES and its id in _checklist.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from http.client import HTTPException
@@ -18,12 +19,12 @@ from typing import Any
 
 from .._checks import run_checks, verdict_of
 from .._errors import ApiError
-from .._finding import Finding
+from .._finding import Finding, good
 from .._kube.client import Cluster
 from .._module import Context
 from .._poll import Clock, poll
 from . import browser as verify_browser
-from . import logs, network, page, tasks
+from . import logs, network, page, restarts, tasks
 from . import monitoring as verify_monitoring
 from .latency import Load, check_latency
 from .load_generator import Door
@@ -36,7 +37,10 @@ _LOG_BYTES = 4_000_000  # of one container; more would say nothing new
 
 @dataclass(frozen=True)
 class Asked:
-    """What to verify, and what is good enough. Seconds unless the name says otherwise."""
+    """What to verify, and what is good enough. Seconds unless the name says otherwise.
+
+    settle: watch replaced pods for some time. deployment: this verification decides on a rollback.
+    """
 
     url: str
     ca_file: str | None
@@ -46,6 +50,9 @@ class Asked:
     evidence_dir: str | None
     load: Load
     rollout_began: datetime | None
+    rollout_ended: datetime | None
+    settle: bool
+    deployment: bool
     log_errors_per_minute: float
     worker: str
     queues: list[str]
@@ -62,6 +69,7 @@ class Look:
     context: Context
     asked: Asked
     started: datetime
+    failed: bool = False  # a stage before this one has a failure
     _pods: list[dict[str, Any]] = field(default_factory=list)
 
     def pods(self) -> list[dict[str, Any]]:
@@ -81,9 +89,25 @@ def look(context: Context, asked: Asked) -> list[Finding]:
         checks = [
             (check_id, partial(_untried(check_id) if shut and check_id in BEHIND_THE_DOOR else check, one)) for check_id, check in stage
         ]
-        found += run_checks(checks, len(checks))
+        found += _only_warned(run_checks(checks, len(checks))) if asked.deployment else run_checks(checks, len(checks))
+        one.failed = not good(found)
         context.progress.say("Verify", detail=", ".join(f"{check_id} {verdict_of(_of(check_id, found))}" for check_id, _ in stage))
     return sorted(found, key=lambda finding: finding.id)
+
+
+def _only_warned(findings: list[Finding]) -> list[Finding]:
+    """With a warning in place of each failure that must not roll a deployment back."""
+    return [
+        finding
+        if finding.id in ROLLS_BACK or good([finding])
+        else replace(
+            finding,
+            verdict="warn",
+            message=f"{finding.message} This alone does not roll the release back.",
+            evidence={**finding.evidence, "verdict_outside_a_deployment": finding.verdict},
+        )
+        for finding in findings
+    ]
 
 
 def after_way_back(found: list[Finding]) -> Finding:
@@ -206,6 +230,34 @@ def check_monitoring(one: Look) -> list[Finding]:
     return verify_monitoring.check_monitoring(one.context, one.asked.monitoring)
 
 
+def check_restarts(one: Look) -> list[Finding]:
+    """VF-09: waits until replaced pods have been up for 30 s, unless something has failed already."""
+    context, cluster = one.context, one.context.cluster
+    skew = timedelta(seconds=cluster.clock_skew)
+    since = (one.asked.rollout_ended or one.started) - skew
+
+    def read() -> list[dict[str, Any]]:
+        return cluster.list(cluster.namespaced("pods"), labelSelector=PRODUCT)
+
+    def settled(pods: list[dict[str, Any]]) -> bool:
+        until = restarts.settled_at(pods, one.asked.rollout_began - skew) if one.asked.rollout_began else None
+        left = (until - (context.now() - skew)).total_seconds() if until else 0.0
+        if one.failed or not one.asked.settle or left <= 0 or restarts.ended(pods, since):
+            return True
+        context.progress.say("Pods", detail=f"watching for restarts, {left:.0f} s more")
+        return False
+
+    pods = poll(read, 2 * restarts.SETTLE.total_seconds(), until=settled, every=5.0, clock=context.clock)
+
+    def log(ended: restarts.Ended) -> str:
+        try:
+            return logs.redact(cluster.logs(ended.pod, ended.container, tailLines=20, previous=ended.previous))
+        except ApiError:
+            return ""  # the node has removed it
+
+    return restarts.judge(pods, since, log)
+
+
 def check_grafana(one: Look) -> list[Finding]:
     """VF-08."""
     return [verify_monitoring.check_grafana(one.context.cluster, one.asked.grafana)]
@@ -217,5 +269,9 @@ STAGES: tuple[list[Row], ...] = (
     [("VF-02", check_page), ("VF-05", check_tasks), ("VF-06", check_monitoring), ("VF-07", check_network), ("VF-08", check_grafana)],
     [("VF-03", check_load)],
     [("VF-04", check_logs)],
+    [("VF-09", check_restarts)],
 )
+# A failure of these rolls a deployment back: users are affected, or are about to be. The other checks depend on the environment (what
+# Prometheus has, whether the network enforces policies), so a deployment only warns of them; `playbooks/verify.yml` lets them fail.
+ROLLS_BACK = frozenset({"VF-01", "VF-02", "VF-03", "VF-04", "VF-05", "VF-09"})
 BEHIND_THE_DOOR = frozenset({"VF-02", "VF-03"})

@@ -11,6 +11,7 @@ import math
 import os
 import resource
 import threading
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,11 @@ import redis
 from celery import Celery, signals
 from celery.schedules import crontab
 from celery.worker.request import Request
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import Connection, text
 
 from app import config, logs
-from app.core import answers, catalog, database, manuals
+from app.core import answers, catalog, database, manuals, worker_http
 from app.core.cache import VERSION, Cache
 from app.core.library import Document, Library
 from app.core.predict import Index
@@ -36,6 +37,7 @@ VISIBILITY_SECONDS = 120
 RESTORE_SECONDS = 2
 CHILD_BYTES = 2 * 1024**3
 RETENTION_DAYS = 90
+PROBE_SECONDS = 60
 # One request for a manual at a time, whoever asks.
 FETCH_ONCE_SECONDS = 60
 # A fetch whose worker was killed comes back after VISIBILITY_SECONDS; it must not have expired by then.
@@ -138,14 +140,21 @@ def _log_json(**_: Any) -> None:
     logs.configure(settings.log_level, settings.pod)
 
 
+def not_consumed(consumer: Any, queues: Iterable[str]) -> list[str]:
+    """Which of the queues the worker does not consume. None while the broker is away: Celery connects again by itself."""
+    tasks = consumer.task_consumer
+    return [] if tasks is None else sorted(queue for queue in queues if not tasks.consuming_from(queue))
+
+
 @signals.worker_ready.connect
-def _serve_metrics(**_: Any) -> None:
+def _serve_http(sender: Any, **_: Any) -> None:
     for queue in ("fetch", "maintenance"):
         QUEUE_LENGTH.labels(queue).set_function(partial(_waiting, queue))
     for name in app.tasks:
         if name.startswith(__name__):  # from the start: none that succeeded is 0, and not "no data"
             SUCCEEDED.labels(name)
-    start_http_server(int(os.environ.get("HSC_METRICS_PORT", METRICS_PORT)))
+    queues = [queue.name for queue in sender.task_consumer.queues]
+    worker_http.serve(int(os.environ.get("HSC_METRICS_PORT", METRICS_PORT)), partial(not_consumed, sender, queues))
     UP.set(1)
 
 
@@ -296,3 +305,12 @@ def warm_manuals(self: Any) -> str:
     ready, asked = _Parts.library().warm()
     log.info("popular manuals warmed", extra={"ready": ready, "asked": asked})
     return str(ready)
+
+
+@app.task(name="app.core.tasks.probe", bind=True, Request=MeasuredRequest, ignore_result=True)
+def probe(self: Any, token: str) -> str:
+    """Note in the set `probe:<token>` for PROBE_SECONDS through which queue this task came. The deployment's verification sends it."""
+    queue = str((self.request.delivery_info or {}).get("routing_key", ""))
+    with state_client() as client, client.pipeline() as pipe:
+        pipe.sadd(f"probe:{token}", queue).expire(f"probe:{token}", PROBE_SECONDS).execute()
+    return queue

@@ -10,8 +10,9 @@ from ansible_collections.hsc.jit.plugins.module_utils._module import Context
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._release import desired, manifests
 from ansible_collections.hsc.jit.plugins.modules.canary import SPEC
+from controllers import never_ready, ready_at_once
 from fake_clock import TickingClock
-from memory_api import MemoryApiServer, never_ready, ready_at_once
+from memory_api import MemoryApiServer
 
 DEFAULTS = {name: option.get("default") for name, option in SPEC.items()} | {
     "workload": "web",

@@ -32,8 +32,8 @@ def clock():
 
 
 @pytest.fixture
-def cluster():
-    return MemoryApiServer().cluster()
+def cluster(clock):
+    return MemoryApiServer(now=clock.now).cluster()
 
 
 def spec_of(cluster):
@@ -168,3 +168,16 @@ def test_only_the_holder_renews_and_gives_back(keeper, cluster):
     assert keeper(ANN).renew() is True and keeper(ANN).give_back() is True
     assert "holderIdentity" not in spec_of(cluster)
     assert keeper(BEN).take()[0].verdict == "pass"
+
+
+@pytest.mark.parametrize("hours", [3, -3])
+def test_the_clock_of_the_holders_machine_does_not_count(cluster, keeper, clock, hours):
+    """A Lease whose renewTime is hours away is held while it is renewed, and free when nobody renews it."""
+    keeper(BEN).take()
+    renewed = lease_module.format_time(clock.now() + timedelta(hours=hours))
+    cluster.patch_merge(PATH, {"spec": {"renewTime": renewed}})
+    finding, _ = keeper(ANN).take()
+    assert finding.verdict == "fail"
+    assert f"10800 s {'ahead of' if hours > 0 else 'behind'} the API server's" in finding.message
+    clock.sleep(SLOT.seconds + 1)
+    assert keeper(ANN).take()[0].verdict == "pass"

@@ -11,8 +11,9 @@ from ansible_collections.hsc.jit.plugins.module_utils._operate.operations import
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
 from ansible_collections.hsc.jit.plugins.module_utils._release import desired, manifests, record
 from ansible_collections.hsc.jit.plugins.modules.operate import SPEC
+from controllers import ready_at_once
 from fake_clock import TickingClock
-from memory_api import MemoryApiServer, ready_at_once
+from memory_api import MemoryApiServer
 
 DEFAULTS = {name: option.get("default") for name, option in SPEC.items()} | {"environment": "staging", "wait_seconds": 5.0}
 NOW = datetime(2026, 11, 30, 4, 0, tzinfo=UTC)

@@ -7,7 +7,9 @@ from ansible_collections.hsc.jit.plugins.module_utils._errors import ApiError
 from ansible_collections.hsc.jit.plugins.module_utils._images.registry import Answer
 from ansible_collections.hsc.jit.plugins.module_utils._preflight import checks
 from ansible_collections.hsc.jit.plugins.module_utils._preflight.checks import Asked, look
+from ansible_collections.hsc.jit.plugins.module_utils._product import PART_OF
 from ansible_collections.hsc.jit.plugins.module_utils._progress import Progress
+from ansible_collections.hsc.jit.plugins.module_utils._release import record
 from memory_api import MemoryApiServer
 
 IMAGE = "localhost:5001/x@sha256:" + "a" * 64
@@ -91,7 +93,7 @@ def bad(findings):
 def test_a_healthy_cluster_passes_every_row(server):
     findings = run(server)
     assert bad(findings) == []
-    assert sorted({one.id for one in findings}) == [f"PF-0{number}" for number in range(1, 9)]
+    assert sorted({one.id for one in findings}) == [f"PF-0{number}" for number in range(1, 10)]
     assert asked(server, "PATCH") == ["/apis/apps/v1/namespaces/hsc-jit/deployments/web"]
     assert server.writes() == [("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")] * len(server.writes()), "writes nothing"
 
@@ -154,3 +156,51 @@ def test_a_clock_that_is_wrong_comes_before_all_that_it_judges(server):
     assert (first.id, first.verdict) == ("PF-01", "fail")
     assert "differs from the API server's by +10,800 s" in first.message
     assert bad(run(server, clock_skew=-4.0)) == []
+
+
+def store(ready=True, **container):
+    """A StatefulSet and its pod."""
+    metadata = {"name": "hsc-jit-redis", "uid": "s", "labels": PART_OF}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "hsc-jit-redis-0", "ownerReferences": [{"uid": "s", "kind": "StatefulSet"}]},
+        "spec": {"containers": [{"name": "redis"}]},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": str(ready)}],
+            "containerStatuses": [{"name": "redis", "restartCount": 4, "ready": ready, "state": {"running": {}}, **container}],
+        },
+    }
+    stateful_set = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": {"replicas": 1}}
+    server = healthy(SECRET, stateful_set)
+    pod["metadata"]["ownerReferences"][0]["uid"] = server.find("apps/v1", "StatefulSet", "hsc-jit-redis")["metadata"]["uid"]
+    server.add(pod)
+    return server
+
+
+def test_a_data_store_that_does_not_run_is_named_with_its_log():
+    last = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    server = store(ready=False, state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState=last)
+    log = "Can't handle RDB format version 99\n"
+    server.answers["/api/v1/namespaces/hsc-jit/pods/hsc-jit-redis-0/log"] = log.encode()
+    (finding,) = [one for one in run(server) if one.id == "PF-09"]
+    assert finding.verdict == "fail"
+    assert "container redis: CrashLoopBackOff: exit code 1" in finding.message and "RDB format version 99" in finding.message
+    assert "kubectl logs hsc-jit-redis-0 --previous" in finding.next_step
+
+
+def test_data_stores_that_run_pass():
+    (finding,) = [one for one in run(store()) if one.id == "PF-09"]
+    assert (finding.verdict, finding.evidence["stores"]) == ("pass", ["StatefulSet hsc-jit-redis"])
+
+
+def test_an_image_that_a_rollback_needs_must_be_in_its_registry(monkeypatch):
+    gone = "localhost:5001/x@sha256:" + "b" * 64
+    objects = [{**WEB, "spec": {**WEB["spec"], "template": {**POD, "spec": {"containers": [{"name": "c", "image": gone}]}}}}]
+    release = record.Release(7, "deployed", "d", objects=objects, verified="run-1")
+    server = healthy(SECRET, record.as_config_map(release))
+    monkeypatch.setattr(checks.registry, "ask", lambda url, registry, known: Answer(404 if "bbbb" in url else 200))
+    (finding,) = [one for one in run(server) if one.id == "PF-06"]
+    assert finding.verdict == "fail" and "release 7, which a rollback needs" in finding.message
+    assert "waiver" in finding.next_step

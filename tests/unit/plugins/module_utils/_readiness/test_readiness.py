@@ -22,7 +22,9 @@ def test_ready_only_when_every_pod_is_new_and_available():
     full = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
     assert judge(deployment(**full)).status == "ready"
     assert judge(deployment(**{**full, "replicas": 3})).status == "waiting"
-    assert judge(deployment(**{**full, "observedGeneration": 1})).status == "waiting"
+    unseen = judge(deployment(**{**full, "observedGeneration": 1, "readyReplicas": 2}))
+    assert (unseen.status, unseen.grace, unseen.late) == ("failed", 30.0, True), "a busy controller is late, not failed"
+    assert "is kube-controller-manager running? Its pods have not changed; 2 are ready." in unseen.reason
     assert judge(deployment(**{**full, "updatedReplicas": 1})).status == "waiting"
 
 
@@ -280,3 +282,59 @@ def test_a_pod_without_room_waits_while_others_leave():
     state = judge(deployment(), without, leaving)
     assert (state.status, "the room of 1 pods that are ending" in state.reason) == ("waiting", True)
     assert judge(deployment(), without).status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({}, "no scheduler has looked at it: is default-scheduler running?"),
+        ({"schedulerName": "mine"}, "is mine running?"),
+        ({"nodeName": "n1"}, "node n1 has not begun to start it: is its kubelet running?"),
+    ],
+)
+def test_a_pod_that_nobody_touches_names_who_does_not_run(spec, words):
+    idle = {**pod(), "spec": spec, "status": {"phase": "Pending"}}
+    state = r.World().pod_state(idle)
+    assert (state.status, state.grace, state.late) == ("failed", 30.0, True) and words in state.reason
+    gated = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}
+    assert r.World().pod_state({**idle, "status": gated}).status == "waiting"
+
+
+def test_a_job_that_no_controller_starts_is_not_waited_for():
+    obj = {**job(), "status": {}}
+    state = judge(obj)
+    assert state.status == "failed" and state.grace == 30.0 and "no controller has started it" in state.reason
+    assert judge({**obj, "spec": {"suspend": True}}).status == "waiting"
+
+
+def probed(kind, attempts, restarts=1, container="side"):
+    """A sidecar whose probe may fail ``attempts`` times, killed ``restarts`` times."""
+    last = {"terminated": {"exitCode": 137, "reason": "Error"}}
+    status = {"name": container, "restartCount": restarts, "ready": False, "state": {"running": {}}, "lastState": last}
+    probe = {"httpGet": {"path": "/", "port": 1}, "failureThreshold": attempts, "periodSeconds": 2}
+    spec = {"initContainers": [{"name": container, "restartPolicy": "Always", f"{kind}Probe": probe}]}
+    return {**pod(initContainerStatuses=[status]), "spec": spec}
+
+
+def unhealthy(of, kind, times, container="side"):
+    about = {"uid": of["metadata"]["uid"], "fieldPath": f"spec.initContainers{{{container}}}"}
+    message = f"{kind.capitalize()} probe failed: HTTP probe failed with statuscode: 500"
+    return {"involvedObject": about, "reason": "Unhealthy", "count": times, "message": message, "type": "Warning", "metadata": {}}
+
+
+@pytest.mark.parametrize("kind", ["startup", "liveness"])
+def test_a_container_that_its_probe_killed_is_named_with_the_probe(kind):
+    killed = probed(kind, 3)
+    state = r.World(events=[unhealthy(killed, kind, 3)]).pod_state(killed)
+    assert state.status == "failed" and state.grace <= 5.0
+    assert f"container side: {kind} probe failed 3 times (3 are allowed, every 2 s): HTTP probe failed with statuscode: 500" in state.reason
+    assert "exit code 137" in state.reason and "probe" in state.next_step
+
+
+def test_a_probe_that_has_attempts_left_killed_nothing():
+    killed = probed("startup", 30)
+    assert r.World(events=[unhealthy(killed, "startup", 3)]).pod_state(killed).status == "waiting"
+    before = r.World(events=[unhealthy(killed, "startup", 40)], restarts={("web-1", "side"): 1})
+    assert before.pod_state(killed).status == "waiting", "it was killed before this wait"
+    others = probed("startup", 3, container="other")
+    assert r.World(events=[unhealthy(others, "startup", 3)]).pod_state(others).status == "waiting"

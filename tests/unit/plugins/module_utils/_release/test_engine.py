@@ -1,6 +1,7 @@
 """The engine on an API server in memory: which requests follow from the record, the live objects and the wanted ones."""
 
 import copy
+import json
 
 import pytest
 from ansible_collections.hsc.jit.plugins.module_utils._errors import OperatorError
@@ -11,8 +12,9 @@ from ansible_collections.hsc.jit.plugins.module_utils._release import applier, d
 from ansible_collections.hsc.jit.plugins.module_utils._release.engine import Engine
 from ansible_collections.hsc.jit.plugins.module_utils._release.plan import Change
 from ansible_collections.hsc.jit.plugins.modules.release import SPEC
+from controllers import never_ready, ready_at_once
 from fake_clock import TickingClock
-from memory_api import MemoryApiServer, never_ready, ready_at_once
+from memory_api import MemoryApiServer
 
 DEFAULTS = {"journal": None, **{name: option.get("default") for name, option in SPEC.items()}, "wait_seconds": 5.0}
 CONFIGS = "/api/v1/namespaces/hsc-jit/configmaps"
@@ -128,8 +130,9 @@ def test_a_release_that_does_not_become_ready_is_no_good_one(server):
     assert records(server) == {1: "deployed", 2: "started"}
 
 
-def test_a_rollback_applies_the_newest_good_release_whole(server):
+def test_a_rollback_applies_the_newest_verified_release_whole(server):
     release(server, config(a="1"), web("web:1"))
+    run(server, "verified")
     server.controllers[:] = [never_ready]
     run(server, "present", [config(a="2"), config("new", "20-later"), web("web:2")], run="run-2")
     server.controllers[:] = [ready_at_once]
@@ -384,3 +387,51 @@ def test_a_controller_that_applies_the_object_is_no_tool(server):
     server.add(config(a="old"), manager="argocd-controller")
     outcome, writes = run(server, "present", [config(a="1")])
     assert verdicts(outcome) == [("RO-01", "fail")] and writes == []
+
+
+def test_only_a_verified_release_is_a_rollback_target(server):
+    release(server, web("web:1"))
+    run(server, "verified", run="run-1")
+    assert run(server, "verified", run="run-1")[1] == []
+    release(server, web("web:2"), run="run-2")  # ready, but its verification fails
+    release(server, web("web:3"), run="run-3")
+    outcome, _ = run(server, "previous", run="run-3", only_this_run=True)
+    assert "Release 1 is back" in outcome.findings[-1].message
+
+
+def test_an_unverified_release_must_be_named(server):
+    release(server, web("web:1"))
+    release(server, web("web:2"), run="run-2")
+    outcome, _ = run(server, "previous", run="by-hand")
+    assert verdicts(outcome) == [("RO-03", "warn")] and "Never verified: 1, 2" in outcome.findings[0].message
+    outcome, _ = run(server, "previous", run="by-hand", release_to=1)
+    assert outcome.findings[-1].verdict == "pass"
+
+
+def test_a_record_of_before_counts_as_verified(server):
+    release(server, web("web:1"))
+    path = f"{CONFIGS}/hsc-jit-release-1"
+    told = json.loads(server.cluster().get(path)["data"]["release.json"])
+    del told["verified"]
+    server.cluster().patch_merge(path, {"data": {"release.json": json.dumps(told)}})
+    release(server, web("web:2"), run="run-2")
+    outcome, _ = run(server, "previous", run="run-2", only_this_run=True)
+    assert "Release 1 is back" in outcome.findings[-1].message
+
+
+def database(image):
+    spec = {"replicas": 1, "serviceName": "db", "selector": {"matchLabels": {"app": "db"}},
+            "template": {"spec": {"containers": [{"name": "db", "image": image}]}}}  # fmt: skip
+    obj = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"}, "spec": spec}
+    return manifests.stamp(obj, "20-data-stores", "hsc-jit")
+
+
+def test_an_older_image_of_a_data_store_comes_back_only_by_name(server):
+    release(server, database("db:1"), web("web:1"))
+    run(server, "verified")
+    release(server, database("db:2"), web("web:2"), run="run-2")
+    outcome, writes = run(server, "previous", run="run-2", only_this_run=True)
+    assert verdicts(outcome) == [("RO-03", "fail")] and writes == []
+    assert "another image of db" in outcome.findings[0].message and "release_to=1" in outcome.findings[0].next_step
+    outcome, _ = run(server, "previous", run="by-hand", release_to=1)
+    assert outcome.findings[-1].verdict == "pass"

@@ -37,6 +37,9 @@ def look_at(cluster=None, clock=None, **asked):
         "rollout_began": None,
         "log_errors_per_minute": 5.0,
         "ready_timeout": 3.0,
+        "rollout_ended": None,
+        "settle": True,
+        "deployment": False,
     }
     return checks.Look(context, SimpleNamespace(**{**given, **asked}), NOW)
 
@@ -144,3 +147,63 @@ def test_what_was_put_back_is_verified_again_in_one_finding(verdict, expected):
     told = checks.after_way_back(found)
     assert (told.id, told.verdict, told.evidence) == ("RO-03", expected, {"VF-01": "pass", "VF-02": verdict})
     assert ("no TD-17" in told.message and "Look at the page." in told.next_step) == (expected == "fail")
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"), [("VF-01", "fail"), ("VF-05", "fail"), ("VF-09", "fail"), ("VF-06", "warn"), ("VF-08", "warn")]
+)
+def test_a_deployment_only_warns_of_what_depends_on_the_environment(monkeypatch, row, expected):
+    monkeypatch.setattr(checks, "STAGES", ([(row, lambda one: [Finding(row, "fail", "No data.", {"jobs": 0})])],))
+    (finding,) = checks.look(look_at().context, look_at(deployment=True).asked)
+    assert finding.verdict == expected and finding.evidence["jobs"] == 0
+    (alone,) = checks.look(look_at().context, look_at().asked)
+    assert alone.verdict == "fail"
+
+
+def steady(name="api-1", born=NOW - timedelta(hours=1), ready=True, ended=None, **more):
+    """A pod with one container. ended: when its container last ended."""
+    obj = pod(name, born=born)
+    status = obj["status"]["containerStatuses"][0] | {"state": {"running": {}}}
+    if ended:
+        status["lastState"] = {"terminated": {"exitCode": 3, "reason": "Error", "finishedAt": ended.isoformat()}}
+    when = (born + timedelta(seconds=2)).isoformat()
+    conditions = [{"type": "Ready", "status": str(ready), "lastTransitionTime": when, "message": "containers are not ready"}]
+    obj["status"] = {"containerStatuses": [status], "conditions": conditions, "phase": "Running"}
+    obj["metadata"] |= more
+    return obj
+
+
+def restarts(*pods, began=NOW - timedelta(minutes=1), ended=NOW - timedelta(seconds=20), clock=None, failed=False, **asked):
+    texts = {("api-1", True): "boom\nsecond line"}
+    one = look_at(cluster_of(*pods, logs=texts), clock, rollout_began=began, rollout_ended=ended, **asked)
+    one.failed = failed
+    return checks.check_restarts(one)
+
+
+def test_pods_that_go_on_pass():
+    before = steady("old", ended=NOW - timedelta(minutes=5))
+    job = steady("job", ready=False, ownerReferences=[{"kind": "Job", "uid": "j"}])
+    (finding,) = restarts(steady(), before, job)
+    assert finding.verdict == "pass" and finding.evidence["pods"] == 2
+
+
+def test_a_container_that_ended_after_the_rollout_is_named_with_its_log():
+    (finding,) = restarts(steady(ended=NOW - timedelta(seconds=5)), steady("other"))
+    assert finding.verdict == "fail"
+    assert "Pod api-1: container api ended after the rollout (exit code 3" in finding.message
+    assert "boom | second line" in finding.message and "--previous" in finding.next_step
+
+
+def test_a_pod_that_is_no_longer_ready_fails():
+    (finding,) = restarts(steady(ready=False))
+    assert finding.verdict == "fail" and "not ready after the rollout: containers are not ready" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "waits"),
+    [({}, True), ({"settle": False}, False), ({"failed": True}, False), ({"began": NOW + timedelta(seconds=1)}, False)],
+)
+def test_replaced_pods_are_watched_for_some_time(changes, waits):
+    clock = FakeClock()
+    restarts(steady(born=NOW - timedelta(seconds=10)), clock=clock, **changes)
+    assert (clock.now > 0) == waits
